@@ -326,7 +326,7 @@ def _document(doc: Document) -> dict[str, Any]:
         **({"budget": [doc.budget.replays, doc.budget.minutes]} if limited(doc.budget) else {}),
         **({"not_finished": [(*unit.key, unit.forking) for unit in doc.not_finished]} if doc.not_finished else {}),
         **({"approval": approval_row(doc.first_approval)} if doc.first_approval else {}),
-        **({"approved": doc.first_approval.digest} if doc.first_approval and doc.first_approval.digest else {}),
+        **({"approval_digest": doc.first_approval.digest} if doc.first_approval and doc.first_approval.digest else {}),
         **({} if doc.rows is None else {"rows": doc.rows}),
         **({"demand": demand_rows.to_row(doc.demand)} if doc.demand is not None else {}),
         "history": [[entry.status, entry.at, entry.user, entry.cause, entry.reason] for entry in doc.history],
@@ -347,7 +347,7 @@ def _to_document(key: str, system_id: str, row: dict[str, Any]) -> Document:
         history=[HistoryEntry(Status(status), *rest) for status, *rest in row["history"]],
         budget=Budget(*row.get("budget", ())),
         not_finished=tuple(Impacted(*unit) for unit in row.get("not_finished", ())),
-        first_approval=to_approval(row["approval"], row.get("approved", "")) if "approval" in row else None,
+        first_approval=to_approval(row["approval"], row.get("approval_digest", "")) if "approval" in row else None,
         rows=row.get("rows"), demand=demand_rows.from_row(row["demand"]) if "demand" in row else None,
         ending=_to_ending(row["ending"]),
     )  # fmt: skip

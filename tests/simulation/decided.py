@@ -30,7 +30,7 @@ ITSELF = ("platform", "platform:open_branch")
 #: What a re-check may change in a header.
 PREVIEWED = ("not_finished", "generation", "revision", "total", "next_turn")
 #: What may change in a header while nothing is decided.
-MAY_CHANGE = (*PREVIEWED, "approval", "approved", "demand", "text_late")
+MAY_CHANGE = (*PREVIEWED, "approval", "approval_digest", "demand", "text_late")
 
 
 @dataclass
