@@ -84,14 +84,12 @@ def _facts(doc: Document) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 -
         )
         yield t("warning"), said
     if doc.reimpacted:
-        yield (
-            t("stale"),
-            tn(
-                "{n} instance impacted again after the last allowed round",
-                "{n} instances impacted again after the last allowed round",
-                len(doc.reimpacted),
-            ),
+        said = tn(
+            "{n} instance impacted again after the last allowed round",
+            "{n} instances impacted again after the last allowed round",
+            len(doc.reimpacted),
         )
+        yield t("stale"), said
     for one in doc.set_aside or ():
         yield t("set aside"), f"{_on(one.instance_id, one.branch)}: {told(one.problem)}"
     for unit in doc.not_finished or ():

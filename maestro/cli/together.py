@@ -1,6 +1,6 @@
 """`maestro decide approve | skip ID…`: several pending reprocessings together, each exactly as it is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -13,7 +13,8 @@ from maestro.cli.pages import none_known
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
 from maestro.client.finding import check_length, least_of
-from maestro.client.shapes.lists import TodoItem
+from maestro.client.shapes.lists import DecidedMany, TodoItem
+from maestro.client.transport import Reply
 from maestro.language import t, tn, told
 
 _PAGE: Final = 500
@@ -80,13 +81,7 @@ def decide(
     digests = {one.reprocessing: one.digest for one in chosen}
     reply = session.maestro.decide_many(action, digests, session.user(user), reason)
     done = reply.value
-    if session.out.json:
-        session.out.raw(reply.raw)
-    else:
-        rows = (
-            (short.get(one.id, one.id), one.system, told(one.outcome), told(one.message) or "-") for one in done.items
-        )
-        session.out.table(("ID", "SYSTEM", "OUTCOME", "WHY"), rows, t("nothing was decided"))
+    _show(session, reply, short)
     session.out.say(t("{n} of {total} decided", n=done.decided, total=len(done.items)))
     if done.noted:
         said = tn(
@@ -96,6 +91,15 @@ def decide(
         )
         session.out.say(said)
     return EXIT_FAILED if done.refused or done.unknown else code
+
+
+def _show(session: Session, reply: Reply[DecidedMany], short: Mapping[str, str]) -> None:
+    if session.out.json:
+        session.out.raw(reply.raw)
+        return
+    items = reply.value.items
+    rows = ((short.get(one.id, one.id), one.system, told(one.outcome), told(one.message) or "-") for one in items)
+    session.out.table(("ID", "SYSTEM", "OUTCOME", "WHY"), rows, t("nothing was decided"))
 
 
 def _pending(session: Session, system: str) -> tuple[list[TodoItem], list[str]]:

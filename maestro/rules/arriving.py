@@ -52,7 +52,7 @@ def on_arrived(system: System, fact: facts.EventArrived, step: Step) -> None:
     refs: tuple[int, ...] = ()
     if known is not None and known.doubt and known.verdict is Verdict.ERROR and _is_new_delivery(known, fact):
         system.last_arrived = known
-        if not _is_repeatable(system, known, step):
+        if not _resolved_as_repeatable(system, known, step):
             _meet_doubt(known, fact, step)
             return
     if known is not None and _is_new_delivery(known, fact):
@@ -112,8 +112,8 @@ def _hurry(system: System, delivery: Delivery, fact: facts.EventArrived, step: S
         waiting.tell_impatient(system, delivery, step)
 
 
-def _is_repeatable(system: System, known: Delivery, step: Step) -> bool:
-    """Whether a commit in doubt may be made again because the domain takes any again; then nobody need say so."""
+def _resolved_as_repeatable(system: System, known: Delivery, step: Step) -> bool:
+    """Resolve the event's commit in doubt where the domain takes any commit again; return whether that was done."""
     doubt = system.doubts.get(known.doubt)
     if doubt is None or not doubt.open or not system.rules.commit_repeatable:
         return False

@@ -61,8 +61,7 @@ def conflict(fact: Decision, doc: Document, step: Step) -> None:
     elif doc.pausing:
         state = f"{doc.status}, being paused by {doc.pausing}"
     since = f"by {last.user} at {wire_time(last.at)} UTC"
-    moves = (doc.history[index] for index in reversed(range(len(doc.history))) if not doc.is_note(index))
-    decision = next((entry for entry in moves if entry.user != MAESTRO), last)
+    decision = next((entry for entry in doc.moves() if entry.user != MAESTRO), last)
     if decision is not last:  # what Maestro did since was carrying it out
         since += f"; {decision.status} by {decision.user} at {wire_time(decision.at)} UTC"
     refuse(fact, Code.CONFLICT, f"reprocessing {doc.id} is {state} ({since})", step)

@@ -24,7 +24,7 @@ def on_replay_impact_found(system: System, doc: Document, fact: facts.ReplayImpa
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
     new = tuple(found for found in impacted if doc.unit_of(found) is None)
     if new:
-        doc.stage, doc.token = Stage.ORIGINS, system.token()
+        doc.await_answer(Stage.ORIGINS, system.token())
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
         outage.over(system, doc.id)
@@ -73,7 +73,7 @@ def _grow(system: System, doc: Document, unit: Unit, new: tuple[Origin, ...], st
         system.counters.cascaded += len(grown)
         positions = tuple(added.position for added in grown if added.state is UnitState.OUTSTANDING)
         if positions:  # what is set aside is on no queue
-            doc.stage, doc.token = Stage.GROWTH, system.token()
+            doc.await_answer(Stage.GROWTH, system.token())
             step.do(do.GrowQueues(doc.id, doc.token, positions))
 
 

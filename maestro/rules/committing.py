@@ -237,8 +237,8 @@ def made(system: System, use: Use, key: str, took: float, step: Step) -> None:
 
 def leave_in_doubt(system: System, delivery: Delivery, cause: str, step: Step) -> None:
     """Leave an event's commit to a person's word: nobody knows whether it was made."""
-    doubt = Doubt(str(delivery.number), Use.EVENT, delivery.instance_id, delivery.key, "", system.now, cause)
-    doubt.last = system.ledger.last
+    key, last = str(delivery.number), system.ledger.last
+    doubt = Doubt(key, Use.EVENT, delivery.instance_id, delivery.key, "", system.now, cause, last=last)
     delivery.doubt = doubt.key
     system.doubts[doubt.key] = doubt
     step.save(SaveDoubt(doubt))

@@ -259,7 +259,12 @@ class Document:
 
     def approved_since(self, at: float) -> bool:
         """Whether it was approved after that moment, as by a retry (seconds since the epoch)."""
-        return any(entry.status is Status.APPROVED and entry.at > at for entry in reversed(self.history))
+        approved = self.last_move(Status.APPROVED)
+        return approved is not None and approved.at > at
+
+    def await_answer(self, stage: Stage, token: int) -> None:
+        """Wait for the answer that carries this token."""
+        self.stage, self.token = stage, token
 
     def grant(self, budget: Budget) -> None:
         """Let it use that much from now on."""
@@ -281,26 +286,20 @@ class Document:
 
     def last_move(self, *statuses: Status) -> HistoryEntry | None:
         """Return the last entry that took one of these statuses, or any: not what was noted in it; None: none did."""
-        for index in range(len(self.history) - 1, -1, -1):
-            if not self.is_note(index) and (not statuses or self.history[index].status in statuses):
-                return self.history[index]
-        return None
+        return next((entry for entry in self.moves() if not statuses or entry.status in statuses), None)
+
+    def moves(self) -> Iterator[HistoryEntry]:
+        """Yield the entries that changed its status, the last one first: not what was noted meanwhile."""
+        return (self.history[index] for index in reversed(range(len(self.history))) if not self.is_note(index))
 
     def add(self, origins: Iterable[Origin], cause: int = FIRST) -> list[Unit]:
         """Append units in the order given, as outstanding, those without an origin event set aside; return them."""
         added = []
         for origin in origins:
             unit = Unit(
-                self.total,
-                self.next_turn,
-                origin.unit.instance_id,
-                origin.unit.branch,
-                origin.unit.forking,
-                origin.event,
-                origin.timestamp,
-                cause=cause,
-                named=origin.unit.named,
-            )
+                self.total, self.next_turn, origin.unit.instance_id, origin.unit.branch, origin.unit.forking,
+                origin.event, origin.timestamp, cause=cause, named=origin.unit.named,
+            )  # fmt: skip
             self.total += 1
             self.next_turn += 1
             self.units[unit.key] = unit

@@ -44,7 +44,7 @@ def end(
 def clean_up(system: System, doc: Document, step: Step) -> None:
     """Empty the unit queues; a document that did not finish goes to the error queue."""
     assert doc.ending is not None
-    doc.stage, doc.token = Stage.CLEAN_UP, system.token()
+    doc.await_answer(Stage.CLEAN_UP, system.token())
     failed, alone = doc.ending.trigger is not Trigger.FINISH, system.running() is doc
     step.do(do.CleanUpQueues(doc.id, doc.token, failed=failed, empty=alone))
 
@@ -67,7 +67,7 @@ def leave_line(system: System, doc: Document, trigger: Trigger, user: str, reaso
 
 def leave(system: System, doc: Document, step: Step) -> None:
     """Take it off the line. Its end is not told before that is done: while it is owed, a restart orders this again."""
-    doc.stage, doc.token = Stage.LEAVING, system.token()
+    doc.await_answer(Stage.LEAVING, system.token())
     step.do(do.Dequeue(doc.id, doc.announce == DROPPED, doc.token))
 
 
@@ -108,7 +108,7 @@ def _drop_in_flight(system: System, doc: Document, step: Step, *, give_up: bool)
 def announce(system: System, doc: Document, step: Step) -> None:
     """Tell the Event Manager of the end."""
     if doc.stage is None:
-        doc.stage, doc.token = Stage.ANNOUNCE, system.token()
+        doc.await_answer(Stage.ANNOUNCE, system.token())
         step.do(do.Notify(doc.id, doc.token, doc.announce))
 
 

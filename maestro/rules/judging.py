@@ -46,9 +46,9 @@ def advance(system: System, step: Step) -> None:
         waiting.empty_inbox(system, step)
     if system.overflowing and (closed or not system.waiting):
         system.overflowing = False
-    if closed is not system.closed:
-        system.closed = closed
+    if closed and not system.closed:
         waiting.tell_who_asks(system, step)
+    system.closed = closed
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
     elif (

@@ -70,12 +70,11 @@ def on_origins_fetched(system: System, fact: facts.LateOriginsFetched, step: Ste
         return
     book.late_token, book.late_due = 0, 0.0
     wanted = {one.unit for one in _candidates(system)}
-    origins = [origin for origin in fact.origins if origin.unit.key in wanted]
+    origins = [] if fact.problem else [origin for origin in fact.origins if origin.unit.key in wanted]
     doc = system.pending(late=True)
-    if origins and not fact.problem and doc is None:
+    if origins and doc is None:
         _open(system, fact.document_id, origins, step)
-    elif origins and not fact.problem:
-        assert doc is not None
+    elif origins and doc is not None:
         _grow(system, doc, origins, step)
     if _candidates(system):
         staleness.gather(system, step)

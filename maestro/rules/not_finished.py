@@ -152,5 +152,4 @@ def _is_asked_about(system: System, instance_id: str) -> bool:
     Nothing of the instance is committed yet, by a reconsidered event neither; and no run has asked and may be about to.
     """
     held = [doc for doc in system.documents.values() if doc.held_instance == instance_id]
-    asked = any(doc.start_asked or doc.held_begun for doc in held)
-    return bool(held) and not asked and not system.has_committed(instance_id)
+    return bool(held) and not any(doc.start_asked for doc in held) and not system.has_committed(instance_id)

@@ -68,7 +68,7 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
         if _may_ask(system):
             starting.ask(system, doc, step)
     elif not doc.queues_built:
-        _await(system, doc, Stage.QUEUES)
+        doc.await_answer(Stage.QUEUES, system.token())
         step.do(do.FillQueues(doc.id, doc.token))
     elif doc.current is not None:
         _continue_unit(system, doc, doc.current, step)
@@ -102,13 +102,13 @@ def _commit_begun(system: System, doc: Document, step: Step) -> bool:
     if any(doubt.document == doc.id for doubt in system.open_doubts):
         return False  # it is left to a person
     if doc.held_begun and not doc.held_committed:
-        _await(system, doc, Stage.HELD_COMMIT)
+        doc.await_answer(Stage.HELD_COMMIT, system.token())
         if not doc.held_stored:
             committing.resume(system, Use.HELD, doc.id, doc.held_instance, step)
             return True
         held_commit_made(system, doc, 0.0, step)
     elif unit is not None and unit.state is UnitState.COMMITTING and unit.begun:
-        _await(system, doc, Stage.REPLAY_COMMIT)
+        doc.await_answer(Stage.REPLAY_COMMIT, system.token())
         if not unit.stored:
             committing.resume(system, Use.REPLAY, doc.id, unit.result_instance, step)
             return True
@@ -119,7 +119,7 @@ def _commit_begun(system: System, doc: Document, step: Step) -> bool:
 def order_held_commit(system: System, doc: Document, step: Step) -> None:
     """Call Domain; that it is called is stored before."""
     drop_texts(system, doc.held_instance, doc, step)
-    _await(system, doc, Stage.HELD_COMMIT)
+    doc.await_answer(Stage.HELD_COMMIT, system.token())
     doc.held_begun = True
     committing.begin(system, doc, step)
     step.save(SaveDocument(doc))
@@ -128,7 +128,7 @@ def order_held_commit(system: System, doc: Document, step: Step) -> None:
 
 def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *, again: bool = False) -> None:
     """Call Domain; that it is called is stored before."""
-    _await(system, doc, Stage.REPLAY_COMMIT)
+    doc.await_answer(Stage.REPLAY_COMMIT, system.token())
     unit.begun = True
     committing.begin(system, doc, step)
     step.save(SaveUnit(doc, unit))
@@ -174,7 +174,7 @@ def take_off_queues(doc: Document, step: Step) -> None:
 def _start(system: System, doc: Document, step: Step) -> None:
     if doc.blocks and system.committing:
         return  # it was retried meanwhile: no execution commit while it runs (I3)
-    _await(system, doc, Stage.STARTING)
+    doc.await_answer(Stage.STARTING, system.token())
     step.do(do.Notify(doc.id, doc.token, "starting"))
 
 
@@ -199,7 +199,7 @@ def _send(system: System, doc: Document, unit: Unit, step: Step) -> None:
 
 
 def _order_send(system: System, doc: Document, step: Step) -> None:
-    _await(system, doc, Stage.SEND)
+    doc.await_answer(Stage.SEND, system.token())
     step.do(do.SendReplay(doc.id, doc.token))
 
 
@@ -207,14 +207,10 @@ def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> Non
     if unit.state is UnitState.SENDING:
         _order_send(system, doc, step)
     elif unit.state is UnitState.ASSESSING and _may_ask(system):
-        _await(system, doc, Stage.IMPACT)
+        doc.await_answer(Stage.IMPACT, system.token())
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
     elif unit.state is UnitState.COMMITTING:
         order_replay_commit(system, doc, unit, step)
-
-
-def _await(system: System, doc: Document, stage: Stage) -> None:
-    doc.stage, doc.token = stage, system.token()
 
 
 # --- the start -----------------------------------------------------------------------------------------------

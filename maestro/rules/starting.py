@@ -19,7 +19,7 @@ def must_ask(doc: Document) -> bool:
 
 def ask(system: System, doc: Document, step: Step) -> None:
     """Ask Discovery about the held instance."""
-    doc.stage, doc.token = Stage.START_IMPACT, system.token()
+    doc.await_answer(Stage.START_IMPACT, system.token())
     step.do(do.AskStartImpact(doc.id, doc.token, doc.held_instance))
 
 
@@ -29,7 +29,7 @@ def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound,
     named = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.on_master)
     new = tuple(one for one in named if doc.unit_of(one) is None)
     if new:
-        doc.stage, doc.token = Stage.START_ORIGINS, system.token()
+        doc.await_answer(Stage.START_ORIGINS, system.token())
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:
         outage.over(system, doc.id)

@@ -58,9 +58,8 @@ def park_judged(system: System, step: Step) -> None:
 
 def tell_who_asks(system: System, step: Step) -> None:
     """Tell those who ask for what waits its position, now that the system is blocked, or stalled for long."""
-    if system.closed:
-        for delivery in system.waiting.values():
-            tell_position(system, delivery, step)
+    for delivery in system.waiting.values():
+        tell_position(system, delivery, step)
 
 
 def tell_impatient(system: System, delivery: Delivery, step: Step) -> None:

@@ -1,43 +1,24 @@
 """Deliveries as rows of the store, and back."""
 
+from operator import attrgetter
 from typing import Any
 
 from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.identity import SYNC, migrated
 
+#: Written only when they say something, and absent from rows of before there were any.
+_OPTIONAL = ("done", "waited", "parked", "replay", "not_begun", "stored", "beside", "reason", "redriven", "doubt",
+             "sight", "text_late", "reprocessing")  # fmt: skip
+_optional_fields = attrgetter(*_OPTIONAL)
 
-def delivery_row(delivery: Delivery) -> dict[str, Any]:  # noqa: C901, PLR0912 - each is written only when it says something
+
+def delivery_row(delivery: Delivery) -> dict[str, Any]:
     """Return the row of a delivery; its key is the number."""
     fields: dict[str, Any] = {
         "key": delivery.key, "instance": delivery.instance_id, "name": delivery.name, "branch": delivery.branch,
         "tag": delivery.tag, "at": delivery.admitted_at, "verdict": delivery.verdict,
+        **{name: value for name, value in zip(_OPTIONAL, _optional_fields(delivery), strict=True) if value},
     }  # fmt: skip
-    if delivery.done:
-        fields["done"] = True
-    if delivery.waited:
-        fields["waited"] = True
-    if delivery.parked:
-        fields["parked"] = True
-    if delivery.replay:
-        fields["replay"] = True
-    if delivery.not_begun:
-        fields["not_begun"] = True
-    if delivery.stored:
-        fields["stored"] = True
-    if delivery.beside:
-        fields["beside"] = True
-    if delivery.reason:
-        fields["reason"] = delivery.reason
-    if delivery.redriven:
-        fields["redriven"] = True
-    if delivery.doubt:
-        fields["doubt"] = delivery.doubt
-    if delivery.sight:
-        fields["sight"] = delivery.sight
-    if delivery.text_late:
-        fields["text_late"] = True
-    if delivery.reprocessing:
-        fields["reprocessing"] = delivery.reprocessing
     if delivery.done and delivery.key.startswith(SYNC):
         fields["done_at"] = delivery.done_at
     return fields
@@ -45,12 +26,8 @@ def delivery_row(delivery: Delivery) -> dict[str, Any]:  # noqa: C901, PLR0912 -
 
 def to_delivery(number: int, row: dict[str, Any]) -> Delivery:
     """Return the delivery that a row keeps."""
+    said = {name: row[name] for name in _OPTIONAL if name in row} | {"sight": Sight(row.get("sight", ""))}
     return Delivery(
         migrated(row["key"]), number, row["instance"], row["name"], row["branch"], row["tag"], row["at"],
-        verdict=Verdict(row["verdict"]), reason=row.get("reason", ""),
-        done=row.get("done", False), waited=row.get("waited", False), parked=row.get("parked", False),
-        replay=row.get("replay", False), not_begun=row.get("not_begun", False), stored=row.get("stored", False),
-        doubt=row.get("doubt", ""), sight=Sight(row.get("sight", "")), text_late=row.get("text_late", False),
-        reprocessing=row.get("reprocessing", ""), beside=row.get("beside", False),
-        done_at=row.get("done_at", 0.0), redriven=row.get("redriven", False),
+        verdict=Verdict(row["verdict"]), done_at=row.get("done_at", 0.0), **said,
     )  # fmt: skip

@@ -95,9 +95,7 @@ class OpenSystem:
         self._outbox = Outbox(self._system, self._engine, platform)
         self._mirror = DocumentMirror(self._engine, store, platform, settings.platform)
         self._mirror_changed = self._mirror.changed if settings.platform.mirror_documents else no_mirror()
-        self._webhooks = Webhooks(
-            self._engine.machine.system, self._engine.write_later, store, settings.webhooks, self._engine.settled
-        )
+        self._webhooks = Webhooks(system, self._engine.write_later, store, settings.webhooks, self._engine.settled)
         self._changes = Changes(epoch)
         self._ingress_client = IngressClient(
             system, self._engine, self._changes, settings.broker, registry, self._trace
@@ -105,15 +103,9 @@ class OpenSystem:
         self._leaves = (leave_gateway, self._ingress_client.leave)
         self._error_queues = ErrorQueueClient(self._ingress_client.post, settings.http)
         self.questions = Questions(
-            self._engine,
-            self._error_queues,
-            self._changes,
-            self._metrics,
-            self._webhooks,
-            self._ingress_client.post,
-            epoch,
-            TokenFile(settings.data_dir).revoked,
-        )
+            self._engine, self._error_queues, self._changes, self._metrics, self._webhooks, self._ingress_client.post,
+            epoch, TokenFile(settings.data_dir).revoked,
+        )  # fmt: skip
         self._ingress_client.measured = self.questions.measured
         self._ingress_client.answered = self._error_queues.answered
         self._handlers = self.handlers()

@@ -10,6 +10,7 @@ from maestro.rules import facts
 from maestro.rules.delivery import Verdict
 from maestro.rules.document import Stage
 from maestro.rules.doubt import CommitEnd, Finding
+from maestro.rules.ledger import Footprint
 from maestro.rules.status import Status
 from tests.unit.rules.driver import P1, P2, Driver, footprint
 
@@ -690,17 +691,23 @@ def test_where_commits_may_be_repeated_nobody_need_say_so() -> None:
 # --- beside a run without lock -----------------------------------------------------------------------------------
 
 
-def beside_a_fork() -> Driver:
-    """The commits of a replay and of an event are under way side by side."""
+def fork_in_flight() -> Driver:
+    """A replay of a run without lock is sent."""
     m = Driver()
     m.hold("i1", P1, P2, fork=True)
     m.start()
     m.held_committed()
     m.sent()
+    return m
+
+
+def beside_a_fork(replay: Footprint | None = None, event: Footprint | None = None) -> Driver:
+    """The commits of a replay and of an event are under way side by side; they change these rows."""
+    m = fork_in_flight()
     m.result("re1", "p1")
     m.arrive("e1")
-    m.replay_impact()
-    m.impact()
+    m.replay_impact(footprint=replay)
+    m.impact(footprint=event)
     return m
 
 
@@ -742,11 +749,7 @@ def test_whichever_of_two_is_looked_after_first(crash: bool) -> None:  # noqa: F
 
 
 def test_what_was_committed_before_the_call_says_nothing_of_it() -> None:
-    m = Driver()
-    m.hold("i1", P1, P2, fork=True)
-    m.start()
-    m.held_committed()
-    m.sent()
+    m = fork_in_flight()
     m.arrive("e1")
     m.impact()
     m.result("re1", "p1")
@@ -759,15 +762,7 @@ def test_what_was_committed_before_the_call_says_nothing_of_it() -> None:
 
 
 def test_nor_does_a_commit_that_changes_other_rows() -> None:
-    m = Driver()
-    m.hold("i1", P1, P2, fork=True)
-    m.start()
-    m.held_committed()
-    m.sent()
-    m.result("re1", "p1")
-    m.arrive("e1")
-    m.replay_impact(footprint=footprint(1))
-    m.impact(footprint=footprint(2))
+    m = beside_a_fork(footprint(1), footprint(2))
     m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
     m.proof(Finding.NO_ROWS)
     m.wake()

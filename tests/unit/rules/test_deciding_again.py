@@ -186,7 +186,8 @@ def test_so_they_are_when_the_system_is_stalled_for_long() -> None:
     assert told_that_it_waits(m, ticket)
 
 
-def test_so_they_are_when_another_event_is_held_before_it() -> None:
+def reconsidered_behind_another() -> tuple[Driver, int]:
+    """i0 is skipped, and reconsidered while e1 is being judged."""
     m = Driver()
     m.hold("i0")
     m.doc.pending_event = b'{"systemId": "s", "instanceId": "i0", "name": "n", "branch": "master"}'
@@ -194,18 +195,18 @@ def test_so_they_are_when_another_event_is_held_before_it() -> None:
     m.arrive("e1")
     ticket = m.ticket()
     m.tell(facts.ReconsiderAsked("d1", "anna", ticket))
+    return m, ticket
+
+
+def test_so_they_are_when_another_event_is_held_before_it() -> None:
+    m, ticket = reconsidered_behind_another()
     m.impact(P1)
     m.origins(id_="d2")
     assert told_that_it_waits(m, ticket)
 
 
 def test_a_crash_lets_what_is_reconsidered_pass_no_event_that_was_judged() -> None:
-    m = Driver()
-    m.hold("i0")
-    m.doc.pending_event = b'{"systemId": "s", "instanceId": "i0", "name": "n", "branch": "master"}'
-    m.skip()
-    m.arrive("e1")
-    m.tell(facts.ReconsiderAsked("d1", "anna", m.ticket()))
+    m, _ = reconsidered_behind_another()
     m.arrive("e2")
     m.restart()
     assert [one.instance_id for one in m.system.waiting.values()] == ["e1", "i0", "e2"]
