@@ -146,6 +146,8 @@ class Document:
     #: What it may use up before it pauses, and how many replays were done when that was granted.
     budget: Budget = UNLIMITED
     budget_from: int = 0
+    #: Since when it goes on within its budget, in seconds since the epoch; 0: it has not begun to.
+    budget_since: float = 0.0
     #: The first of two approvals, where the policy asks for two.
     first_approval: Approval | None = None
     #: Rows that the held commit creates, changes or destroys; None: not known.
@@ -267,12 +269,13 @@ class Document:
         self.stage, self.token = stage, token
 
     def grant(self, budget: Budget) -> None:
-        """Let it use that much from now on."""
-        self.budget, self.budget_from = budget, self.replayed
+        """Let it use that much from when it goes on."""
+        self.budget, self.budget_from, self.budget_since = budget, self.replayed, 0.0
 
     def budget_used(self, now: float) -> str:
         """Say which part of the budget is used up since the run started or was resumed; empty when none is."""
-        return used_up(self.budget, self.replayed - self.budget_from, now - self.since)
+        seconds = now - self.budget_since if self.budget_since else 0.0
+        return used_up(self.budget, self.replayed - self.budget_from, seconds)
 
     @property
     def since(self) -> float:

@@ -164,7 +164,7 @@ class FootprintFound(Struct, frozen=True):
 
 
 class OwedFetched(Struct, frozen=True):
-    """What was owed to an entry of the ledger is there; with a `problem` it cannot be had."""
+    """What was owed to an entry of the ledger is there; with a `problem` not all of it can be had."""
 
     number: int
     footprint: Footprint | None = None

@@ -209,7 +209,7 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
         commit = MissedCommit(owed.number, owed.instance_id, owed.generation)
         staleness.overlooked(system, reader, commit, step)
     footprint = fact.footprint
-    if fact.problem and owed.in_doubt_since < 0:
+    if footprint is None and owed.in_doubt_since < 0:
         footprint = owed.footprint  # what was fetched in vain is something else
     if footprint is None:
         staleness.rows_unknown(system, owed.instance_id, step)

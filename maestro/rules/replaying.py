@@ -64,6 +64,9 @@ def advance(system: System, step: Step) -> None:
 
 def _go_on(system: System, doc: Document, step: Step) -> None:
     """Order the next step of a run."""
+    if doc.budget.minutes is not None and not doc.budget_since:  # a resumed run may have waited for another one
+        doc.budget_since = system.now
+        step.save(SaveDocument(doc))
     if starting.must_ask(doc):
         if _may_ask(system):
             starting.ask(system, doc, step)

@@ -109,8 +109,10 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     early = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
     also = tuple(commit for commit in candidates or () if commit.instance_id not in {one.instance_id for one in early})
     to_ask = (*early, *also)
-    if candidates is None and not early:
+    if candidates is None:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=NO_DATASET)
+        if early:
+            await_question(system, system.ledger.stale[owed.unit], early, step)
     elif to_ask:
         _note(system, owed, StaleState.UNVERIFIED, step, cause=f"{NO_DATASET}; Discovery is asked what it missed")
         await_question(system, system.ledger.stale[owed.unit], to_ask, step)
@@ -171,7 +173,7 @@ def not_missed(system: System, unit: UnitKey, instance_id: str, step: Step) -> N
     known = system.ledger.stale[unit]
     missed = tuple(commit for commit in known.missed if commit.instance_id != instance_id)
     to_ask = tuple(commit for commit in known.to_ask if commit.instance_id != instance_id)
-    if not (missed or to_ask or known.more):
+    if not (missed or to_ask or known.more) and known.cause != NO_DATASET:
         fresh(system, unit, step)
         return
     _change(system, structs.replace(known, missed=missed, to_ask=to_ask), step)

@@ -154,15 +154,21 @@ class Ledger:
         footprint: Footprint,
         reads: Reads | None,
         candidates: tuple[MissedCommit, ...] | None = None,
+        problem: str = "",
     ) -> facts.OwedFetched:
-        """Return the fact that everything is known about an entry, with what the ledger says of it."""
+        """Return the fact that everything is known about an entry, with what the ledger says of it.
+
+        `problem`: why it is not known what was read.
+        """
         missed_rows = await self.missed(owed, reads)
         own = await self.not_overtaken(owed, footprint)
         overlooked = await self.overlooked(owed, own)
         replaces = ledger_records.replaced(self._store, owed.unit) if reads is not None else None
         missed_commits = self._commits(one.number for one in missed_rows if not one.overwrite)
         overwritten = self._commits(one.number for one in missed_rows if one.overwrite)
-        return facts.OwedFetched(owed.number, own, reads, missed_commits, overwritten, replaces, overlooked, candidates)
+        return facts.OwedFetched(
+            owed.number, own, reads, missed_commits, overwritten, replaces, overlooked, candidates, problem
+        )
 
     def _commits(self, numbers: Iterable[int]) -> tuple[MissedCommit, ...]:
         found = []

@@ -305,9 +305,9 @@ def _file(system: System, delivery: Delivery) -> None:
 _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "line", "held_committed", "cancelling",
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "revision", "reconsidered",
-             "kept", "outdated", "beside", "held_named_by", "sight", "text_late", "late", "generation",
-             "unlisted")  # fmt: skip
+_OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "budget_since", "revision",
+             "reconsidered", "kept", "outdated", "beside", "held_named_by", "sight", "text_late", "late",
+             "generation", "unlisted")  # fmt: skip
 
 
 #: One call each for all fields: a header is saved with each replay.

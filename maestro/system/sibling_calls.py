@@ -347,16 +347,18 @@ class SiblingCalls:
 
     async def _fetch_owed(self, command: do.FetchOwed) -> Fact:
         owed = self._system.ledger.owed[command.number]
-        footprint, reads = owed.footprint, None
+        footprint, reads, candidates, problem = owed.footprint, None, None, ""
         if footprint is None:
             footprint = await self._platform.domain.footprint(self._system.id, owed.instance_id)
-        if owed.reads:
-            reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
-        candidates = None
-        if owed.reads and reads is None:
-            origin = await self._platform.process_memory.origin(owed.instance_id)
-            candidates = await self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
-        return await self._ledger.fetched(owed, footprint, reads, candidates)
+        try:
+            if owed.reads:
+                reads = await self._platform.process_memory.reads(owed.instance_id, owed.branch)
+            if owed.reads and reads is None:
+                origin = await self._platform.process_memory.origin(owed.instance_id)
+                candidates = await self._ledger.candidates(owed, origin.timestamp if origin is not None else "")
+        except SiblingError as error:  # who read what it changed can be told all the same
+            problem = str(error)
+        return await self._ledger.fetched(owed, footprint, reads, candidates, problem)
 
     async def _fetch_late_origins(self, command: do.FetchLateOrigins) -> Fact:
         origins = await self._asking.origins(command.units)

@@ -157,9 +157,11 @@ class Driver:
     def owed(self, *reads: Read, changed: tuple[int, ...] = (), problem: str = "") -> list[do.Command]:
         """What is owed to the ledger is fetched, from the real store."""
         entry = self.system.ledger.owed[self.last(do.FetchOwed).number]
+        ledger = Ledger(self.store, lambda: None)
+        if problem and entry.footprint is not None:  # what it read cannot be had
+            return self.tell(drive(ledger.fetched(entry, entry.footprint, None, problem=problem)))
         if problem:
             return self.tell(facts.OwedFetched(entry.number, problem=problem))
-        ledger = Ledger(self.store, lambda: None)
         read = Reads(reads) if entry.reads else None
         return self.tell(drive(ledger.fetched(entry, entry.footprint or footprint(*changed), read)))
 

@@ -86,6 +86,25 @@ def test_a_budget_of_minutes_counts_from_the_start_of_the_run() -> None:
     assert (doc.status, doc.history[-1].cause) == (Status.PAUSED, "budget of 1.5 minutes used")
 
 
+def test_a_budget_of_minutes_does_not_count_while_a_resumed_fork_waits_for_another_run() -> None:
+    it = Rules()
+    fork = it.hold("i1", "p1", "p2", "p3", "p4", is_fork=True)
+    it.start(fork)
+    it.ask(facts.PauseAsked, fork.id)
+    it.replay(fork)
+    locked = it.hold("i2", "p9")
+    it.ask(facts.Approved, locked.id)
+    it.start(locked)
+    it.ask(facts.ResumeAsked, fork.id, budget=Budget(minutes=1))
+    it.replay(locked, seconds=600)
+    it.finish(locked)
+    it.fill(fork)
+    it.replay(fork)
+    assert fork.status is Status.RUNNING_WITHOUT_LOCK
+    it.replay(fork, seconds=61)
+    assert (fork.status, fork.history[-1].cause) == (Status.PAUSED, "budget of 1 minute used")
+
+
 def test_nothing_left_to_replay_is_no_pause() -> None:
     it = Rules()
     doc = running(it, "p1", budget=Budget(replays=1))

@@ -290,6 +290,21 @@ def test_what_cannot_be_had_is_not_remembered_and_stalls_nobody(it: Driver) -> N
     assert [one.state for one in it.system.ledger.stale.values()] == [StaleState.NOT_REMEMBERED]
 
 
+def test_who_read_what_a_commit_changed_is_stale_though_what_it_read_itself_cannot_be_had() -> None:
+    it = Driver(ledger_scope=Scope.ALL)
+    it.arrive("x")
+    it.impact(footprint=footprint())
+    it.committed()
+    it.owed(Read(ROW, MASTER, A))
+    it.arrive("c")
+    it.tell(facts.ImpactFound(it.last(do.AskImpact).token, (), footprint(ROW)))  # asked before x was in the ledger
+    it.committed()
+    it.owed(problem="process memory: answered 500")
+
+    states = {unit[0]: one.state for unit, one in it.system.ledger.stale.items()}
+    assert states == {"x": StaleState.STALE, "c": StaleState.NOT_REMEMBERED}
+
+
 def test_what_is_owed_survives_a_crash(it: Driver) -> None:
     it.run(P1)
     assert it.system.ledger.owed

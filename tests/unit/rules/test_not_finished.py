@@ -181,6 +181,26 @@ def test_one_that_discovery_may_never_name_stays_listed_whatever_is_answered(*, 
     assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.NOT_VISIBLE)
 
 
+def test_one_without_a_dataset_that_the_log_does_not_reach_back_to_is_never_called_fresh() -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    m.arrive("i1")
+    m.impact(P2, footprint=footprint(ROW))
+    m.origins((EARLY,))
+    m.committed()
+    m.owed(Read(ROW + 1, MASTER, ""))
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    m.tell(facts.OwedFetched(m.last(do.FetchOwed).number, footprint(), None))
+    m.restart()
+    assert m.last(do.AskAgain).instance_id == "i1"
+    told(m)
+    (one,) = (note for note in m.system.ledger.stale.values() if note.unit == P2.key)
+    assert (one.state, one.cause) == (StaleState.UNVERIFIED, staleness.NO_DATASET)
+    m.restart()
+    assert states(m)[P2.key] is StaleState.UNVERIFIED
+
+
 def test_one_that_may_never_be_named_and_is_stale_is_off_the_list_once_it_is_replayed(m: Driver) -> None:
     committed_over(m)
     m.commit("p2")
