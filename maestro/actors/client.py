@@ -10,17 +10,19 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
 
 from maestro.actors.at_rest import answer_at_rest
-from maestro.actors.child import WAKING, State
+from maestro.actors.child import State
 from maestro.actors.directory_view import DirectoryView
 from maestro.actors.endpoint import Endpoint
 from maestro.actors.errors import Unavailable, UnknownSystem
-from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Replace, Role, ServicesStopped
-from maestro.actors.pending_requests import PendingRequests, Reply
+from maestro.actors.messages import Address, Directory, Entry, GetDirectory, Role, ServicesStopped
+from maestro.actors.pending_requests import PendingRequests, Reply, expire
+from maestro.actors.supervisor_talk import SupervisorTalk
 from maestro.actors.wake_ups import WakeUps
 from maestro.board.node_lease import NodeView
 from maestro.links.folder import make_folder
@@ -35,16 +37,11 @@ from maestro.store.rest_mark import RestMarks
 from maestro.telemetry.definitions import OF_GATEWAY
 from maestro.telemetry.metrics import ActorState, MetricsRegistry, Snapshot
 
-_TICK: Final = 0.2
-#: Seconds between two looks at the directory, at most a quarter of what the supervisor may be silent, and while
-#: something is not in its place.
+#: Seconds between two looks at the directory, and while something is not in its place.
 _POLL: Final = 2.0
 _POLL_SOON: Final = 0.05
 #: While a part has a problem: as a rule it is over soon, and somebody waits for the start.
 _POLL_TROUBLED: Final = 0.25
-#: Seconds between two ticks after which it is we who were frozen, and no silence before counts: at most half of what
-#: the supervisor may be silent.
-_FROZEN: Final = 4.0
 _INSTALL_TIMEOUT: Final = 10.0
 #: Seconds that a system has to end when it is released: it is killed before.
 _RELEASE_TIMEOUT: Final = 15.0
@@ -72,7 +69,7 @@ class EndpointClient:
         self._wake_ups = WakeUps(self._registry)
         own = Hello(MAIN, time.time_ns())
         self._links = Listener(settings.data_dir, own, settings.actors, self._registry, self._met)
-        self._numbers = itertools.count(time.time_ns())
+        self._number = partial(next, itertools.count(time.time_ns()))
         self._pending: dict[str, PendingRequests] = {}
         #: Those in which something is open, by system.
         self._talking: dict[str, PendingRequests] = {}
@@ -80,17 +77,9 @@ class EndpointClient:
         #: Systems that are to have no actor any more; and of which of them the supervisor said that they have none.
         self._releasing: dict[str, None] = {}
         self._released: frozenset[str] = frozenset()
-        self._endpoint: Endpoint | None = None
-        self._supervisor: Address = None
-        self._run_id = ""
-        self._heard = 0.0
-        self._poll_at = 0.0
-        self._ticked = 0.0
+        self._talk = SupervisorTalk(settings.actors.replace_after)
         self._replaced_at: dict[str, float] = {}
-        self._stopped: asyncio.Future[ServicesStopped] | None = None
         self._changed = asyncio.Event()
-        #: Set when the directory is to be looked at sooner than was planned.
-        self._sooner = asyncio.Event()
         self._directory = DirectoryView()
         self._log = structlog.get_logger()
 
@@ -110,7 +99,7 @@ class EndpointClient:
         if system_id not in self._wanted:
             raise UnknownSystem(system_id)
         pending = self._pending.get(system_id)
-        if pending is None or self._endpoint is None:
+        if pending is None or not self._talk.up:
             raise Unavailable("the actors are being started")
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
@@ -119,7 +108,7 @@ class EndpointClient:
             if answer is not None:
                 return answer
         reply: Reply = loop.create_future()
-        timer = loop.call_at(until, _expire, reply)
+        timer = loop.call_at(until, expire, reply)
         pending.ask(question, reply, time.monotonic())
         self._tend(pending)
         try:
@@ -157,14 +146,13 @@ class EndpointClient:
 
     def _wait_until(self, pending: PendingRequests, asked: float, until: float) -> float:
         """Return until when a system without a session is waited for: one that is on its way, for as long as may be."""
-        entry = self._directory.of(Role.SYSTEM, pending.system_id)
-        on_its_way = pending.left or (entry is not None and entry.state in (WAKING, State.PASSIVATED))
+        on_its_way = pending.is_coming(self._directory.of(Role.SYSTEM, pending.system_id))
         return until if on_its_way else min(until, asked + self._settings.silent_after)
 
     async def _wake(self, pending: PendingRequests, seconds: float) -> None:
         """Have a passivated system woken, and wait for it at most that long."""
         with self._wake_ups.waited_for(pending.system_id), suppress(TimeoutError):
-            self._poll_within(0.0)
+            self._talk.ask_within(0.0)
             await self._until(lambda: pending.session is not None, seconds)
 
     def systems(self) -> tuple[str, ...]:
@@ -182,9 +170,9 @@ class EndpointClient:
             Unavailable: the supervisor did not answer within 10 s; it is created later all the same.
         """
         self._wanted[system_id] = None
-        if system_id in self._pending and self._endpoint is not None:
+        if system_id in self._pending and self._talk.up:
             return
-        self._poll_within(0.0)
+        self._talk.ask_within(0.0)
         try:
             await self._until(lambda: system_id in self._pending, _INSTALL_TIMEOUT)
         except TimeoutError:
@@ -199,7 +187,7 @@ class EndpointClient:
         self._wanted.pop(system_id, None)
         self._releasing[system_id] = None
         self._released -= {system_id}  # what was said before is of an earlier release
-        self._poll_within(0.0)
+        self._talk.ask_within(0.0)
         try:
             await self._until(lambda: system_id in self._released, _RELEASE_TIMEOUT)
         except TimeoutError:
@@ -208,22 +196,17 @@ class EndpointClient:
 
     async def readiness(self) -> Mapping[str, str]:
         """Return what is not in its place, as part -> problem; empty when all is ready."""
-        if self._endpoint is None:
+        if not self._talk.up:
             return {"actors": "they are being started"}
-        systems = {f"system {each.system_id}": each.state for each in self._pending.values() if self._is_wanted(each)}
+        entry_of = partial(self._directory.of, Role.SYSTEM)
+        expected = (each for each in self._pending.values() if each.is_expected(entry_of(each.system_id)))
+        systems = {f"system {each.system_id}": each.state for each in expected}
         missing = {f"system {each}": "absent" for each in self._wanted if each not in self._pending}
         parts = {**self._directory.states(), **systems, **missing}
         absent = {part: f"is {state}" for part, state in parts.items() if state != State.RUNNING}
         links = {"links": self._links.problem} if self._links.problem else {}
         node = {"cluster": self._node.refusal} if self._node.refusal else {}
         return {**node, **links, **self._directory.problems(), **absent}
-
-    def _is_wanted(self, pending: PendingRequests) -> bool:
-        """Whether a system is to be there: not one that is passivated, about to be, or woken just now."""
-        entry = self._directory.of(Role.SYSTEM, pending.system_id)
-        if entry is None or pending.session is not None:
-            return True
-        return entry.state not in (State.PASSIVATED, WAKING) and not (pending.left and entry.state == State.RUNNING)
 
     async def at_rest(self, system_ids: Collection[str]) -> Mapping[str, str]:
         """Return which of these systems are passivated, and the `cursor` of each one's newest record."""
@@ -252,7 +235,7 @@ class EndpointClient:
     @property
     def silent_for(self) -> float:
         """Seconds since the supervisor's last word."""
-        return time.monotonic() - self._heard
+        return self._talk.silent_for
 
     def listen(self) -> None:
         """Let the systems come; the data folder is this process's own. Raises `OSError` when the sockets cannot be."""
@@ -265,30 +248,22 @@ class EndpointClient:
 
     def attach(self, endpoint: Endpoint, supervisor: Address, run_id: str) -> None:
         """Talk to this actor system from now on, and install there what was installed before."""
-        self._endpoint, self._supervisor, self._run_id = endpoint, supervisor, run_id
         self._directory, self._released = DirectoryView(), frozenset()
-        self._heard = time.monotonic()
-        self._poll_at = 0.0
+        self._talk.attach(endpoint, supervisor, run_id)
 
     def detach(self) -> None:
         """Answer all that is open with `UNAVAILABLE` and ask nobody."""
-        self._endpoint = None
+        self._talk.detach()
         for pending in self._pending.values():
             pending.fail(_RESTARTING)
             pending.lost()
 
     def stopping(self) -> "asyncio.Future[ServicesStopped]":
         """Return a future of the supervisor's word that all services are stopped."""
-        if self._stopped is None:
-            self._stopped = asyncio.get_running_loop().create_future()
-        return self._stopped
+        return self._talk.stopping()
 
     async def wait_for_services(self, seconds: float) -> None:
-        """Wait until ingress, cascade and all installed systems run, at most that long.
-
-        Raises:
-            TimeoutError: they did not.
-        """
+        """Wait until ingress, cascade and all installed systems run, at most that long. Raises `TimeoutError`."""
         await self._until(self._all_running, seconds)
 
     async def changed(self, seconds: float) -> None:
@@ -298,45 +273,32 @@ class EndpointClient:
                 await self._changed.wait()
 
     async def wait_for_roles(self, seconds: float) -> None:
-        """Wait until ingress and cascade run, at most that long.
-
-        Raises:
-            TimeoutError: they did not.
-        """
+        """Wait until ingress and cascade run, at most that long. Raises `TimeoutError`."""
         await self._until(lambda: self._directory.roles_run, seconds)
 
     async def run(self) -> None:
         """Do what is due: signs of life, the directory. For as long as the client is used."""
         while True:
             self._tick(time.monotonic())
-            await self._rest()
-
-    async def _rest(self) -> None:
-        """Wait for the next tick, or until the directory is to be looked at."""
-        self._sooner.clear()
-        pause = max(0.0, self._poll_at - time.monotonic()) if self._endpoint is not None else _TICK
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(_TICK, pause) if self._talking else pause):
-                await self._sooner.wait()
+            await self._talk.rest(ticking=bool(self._talking))
 
     def receive(self, message: object) -> None:
         """Take a message from the endpoint, on the loop."""
         match message:
-            case Directory() if message.run_id == self._run_id:
-                self._heard = time.monotonic()
+            case Directory() if self._talk.hears(message.run_id):
                 if changed := self._directory.take(message):
                     self._update(changed)
                 if message.released:
                     self._released = frozenset(message.released)
                     self._signal_change()
                 if self._wake_ups or not self._all_running():
-                    self._poll_within(_POLL_SOON)
-            case ServicesStopped() if self._stopped is not None and not self._stopped.done():
-                self._stopped.set_result(message)
+                    self._talk.ask_within(_POLL_SOON)
+            case ServicesStopped():
+                self._talk.stopped(message)
 
     def lost(self, _address: Address, _message: object) -> None:
         """Take note that a send failed, on the loop: who it was for has probably ended."""
-        self._poll_within(_POLL_SOON)
+        self._talk.ask_within(_POLL_SOON)
 
     # --- steps ------------------------------------------------------------------------------------------------
 
@@ -354,7 +316,7 @@ class EndpointClient:
         def lost() -> None:
             if pending.session is session:
                 pending.lost()
-            self._poll_within(_POLL_SOON)
+            self._talk.ask_within(_POLL_SOON)
             self._signal_change()
 
         session.on_item, session.on_lost = item, lost
@@ -373,11 +335,9 @@ class EndpointClient:
         self._changed = asyncio.Event()
 
     def _tick(self, now: float) -> None:
-        if self._endpoint is None:
+        if not self._talk.up:
             return
-        if now - self._ticked >= min(_FROZEN, self._settings.replace_after / 2):
-            self._heard = now
-        self._ticked = now
+        self._talk.tick(now)
         for pending in list(self._talking.values()):
             pending.tick(now)
             if pending.session is None and self._rests(pending.system_id):
@@ -385,35 +345,27 @@ class EndpointClient:
             self._replace_if_silent(pending, now)
             if pending.quiet:
                 del self._talking[pending.system_id]
-        if now >= self._poll_at:
+        if self._talk.is_due(now):
             missing = tuple(id_ for id_ in self._wanted if self._directory.of(Role.SYSTEM, id_) is None)
             releasing = tuple(self._releasing)
             question = GetDirectory(self._directory.version, missing, self._wake_ups.wanted, releasing)
-            self._endpoint.send(self._supervisor, question)
             troubled = self._directory.troubled
             pause = _WAKE_AGAIN if self._wake_ups or releasing else _POLL_TROUBLED if troubled else _POLL
-            self._poll_at = now + min(pause, self._settings.replace_after / 4)
+            self._talk.ask(question, now, pause)
 
     def _tend(self, pending: PendingRequests) -> None:
         """Let pending requests tick for as long as one of them is open."""
         if not self._talking:
-            self._sooner.set()
+            self._talk.hurry()
         self._talking[pending.system_id] = pending
-
-    def _poll_within(self, seconds: float) -> None:
-        """Look at the directory no later than that."""
-        due = time.monotonic() + seconds
-        if due < self._poll_at:
-            self._poll_at = due
-            self._sooner.set()
 
     def _replace_if_silent(self, pending: PendingRequests, now: float) -> None:
         since = pending.silent_since
-        if since is None or now - since < self._settings.replace_after or self._endpoint is None:
+        if since is None or now - since < self._settings.replace_after:
             return
         if now - self._replaced_at.get(pending.system_id, 0.0) >= _REPLACE_PAUSE:
             self._replaced_at[pending.system_id] = now
-            self._endpoint.send(self._supervisor, Replace(pending.system_id, pending.epoch))
+            self._talk.replace(pending.system_id, pending.epoch)
 
     def _update(self, changed: tuple[Entry, ...]) -> None:
         for entry in changed:
@@ -445,18 +397,4 @@ class EndpointClient:
         entry, pending = self._directory.of(Role.SYSTEM, system_id), self._pending.get(system_id)
         if entry is not None and entry.state == State.PASSIVATED:
             return True
-        return (
-            entry is not None
-            and entry.address is not None
-            and pending is not None
-            and pending.session is not None
-            and pending.epoch == entry.epoch
-        )
-
-    def _number(self) -> int:
-        return next(self._numbers)
-
-
-def _expire(reply: Reply) -> None:
-    if not reply.done():
-        reply.set_exception(TimeoutError("the system did not answer in time"))
+        return entry is not None and pending is not None and pending.talks_with(entry)

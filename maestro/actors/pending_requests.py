@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from maestro.actors.child import WAKING, State
+from maestro.actors.messages import Entry
 from maestro.links.items import Answered, Asked
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import CheckLock, Question
@@ -75,6 +77,23 @@ class PendingRequests:
         if self.session is None:
             return "starting"
         return "running" if self.silent_since is None else "silent"
+
+    def is_expected(self, entry: Entry | None) -> bool:
+        """Whether the system is to be there, as its entry of the directory has it: not at rest, about to be, or woken.
+
+        One that has a session is there in any case.
+        """
+        if entry is None or self.session is not None:
+            return True
+        return entry.state not in (State.PASSIVATED, WAKING) and not (self.left and entry.state == State.RUNNING)
+
+    def is_coming(self, entry: Entry | None) -> bool:
+        """Whether the system, which has no session, is on its way to having one."""
+        return self.left or (entry is not None and entry.state in (WAKING, State.PASSIVATED))
+
+    def talks_with(self, entry: Entry) -> bool:
+        """Whether there is a session with the life of the system that its entry names."""
+        return entry.address is not None and self.session is not None and self.epoch == entry.epoch
 
     @property
     def quiet(self) -> bool:
@@ -174,3 +193,9 @@ def _resolve(replies: Iterable[Reply], answer: Answer) -> None:
     for reply in replies:
         if not reply.done():
             reply.set_result(answer)
+
+
+def expire(reply: Reply) -> None:
+    """Nobody waits for it any longer."""
+    if not reply.done():
+        reply.set_exception(TimeoutError("the system did not answer in time"))
