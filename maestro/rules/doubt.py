@@ -146,6 +146,8 @@ class Doubt(Struct):
     last: int = -1
     #: Nothing of it was under way at Domain any more; of one that was given up by hand perhaps it was.
     ended: bool = True
+    #: Another commit was, or may have been, made beside it or since.
+    overtaken: bool = False
 
     @property
     def reason_given(self) -> str:
