@@ -233,16 +233,6 @@ def owner_of(system: System, case: Case) -> Delivery | Document:
     return system.deliveries[case.key] if case.use is Use.EVENT else system.documents[case.key]
 
 
-def doubt_key(system: System, case: Case) -> str:
-    """Return the key that a case has, or would have, as a commit in doubt."""
-    if case.use is Use.EVENT:
-        return str(system.deliveries[case.key].number)
-    unit = system.documents[case.key].current
-    if case.use is Use.HELD or unit is None:
-        return case.key
-    return f"{case.key}.{unit.position}.{unit.sends}"
-
-
 def put_off(system: System, case: Case, step: Step) -> bool:
     """Put a call off while another commit is in doubt: made beside that, it would spoil the proof."""
     if all(other is case or other.state is not CaseState.DOUBT for other in system.cases.values()):
@@ -290,15 +280,17 @@ def only_commit(system: System, case: Case) -> bool:
     if case.use is Use.REPLAY:
         current = system.documents[case.key].current
         own = current.result_key if current is not None else ""
-    held = case.key if case.use is Use.HELD else ""
-    return only(system, case.instance_id, own, held, doubt_key(system, case))  # a person may have said: make it again
+    return only(system, case.instance_id, own, case.key if case.use is Use.HELD else "")
 
 
-def only(system: System, instance_id: str, delivery: str, document: str, doubt: str = "") -> bool:
-    """Whether no commit of the instance is recorded, begun or possible but the one of these."""
+def only(system: System, instance_id: str, delivery: str, document: str) -> bool:
+    """Whether no commit of the instance is recorded, begun or possible but that of a delivery, or of a held event.
+
+    That one may have been in doubt before, and somebody said that it is to be made again.
+    """
     if instance_id in system.forgotten:
         return False
-    if any(one.instance_id == instance_id and one.key != doubt for one in system.doubts.values()):
+    if any(one.instance_id == instance_id and not one.is_of(delivery, document) for one in system.doubts.values()):
         return False
     if any(
         one.instance_id == instance_id and one.verdict is Verdict.COMMIT and one.key != delivery

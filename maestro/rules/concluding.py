@@ -84,7 +84,7 @@ def _is_stored(system: System, case: Case) -> bool:
 def only_doubt(system: System, doubt: Doubt) -> bool:
     """Whether rows or an outcome of the instance can only be of the commit that is left in doubt."""
     held = doubt.document if doubt.use is Use.HELD else ""
-    return committing.only(system, doubt.instance_id, doubt.delivery, held, doubt.key)
+    return committing.only(system, doubt.instance_id, doubt.delivery, held)
 
 
 def end_by_hand(system: System, doc: Document, step: Step) -> None:
@@ -295,9 +295,19 @@ def _failed(system: System, case: Case, cause: str, step: Step) -> None:
         ending.end(system, doc, trigger, cause, MAESTRO, step)
 
 
+def _key_of(system: System, case: Case) -> str:
+    """Return the key that a case has, or would have, as a commit in doubt."""
+    if case.use is Use.EVENT:
+        return str(system.deliveries[case.key].number)
+    unit = system.documents[case.key].current
+    if case.use is Use.HELD or unit is None:
+        return case.key
+    return f"{case.key}.{unit.position}.{unit.sends}"
+
+
 def as_doubt(system: System, case: Case) -> Doubt:
     """Return what a case would be for a person."""
-    key, doc = committing.doubt_key(system, case), system.documents.get(case.key)
+    key, doc = _key_of(system, case), system.documents.get(case.key)
     delivery, document = (case.key, "") if case.use is Use.EVENT else ("", case.key)
     doubt = Doubt(
         key, case.use, case.instance_id, delivery, document, case.since, case.cause,

@@ -154,6 +154,12 @@ class Doubt(Struct):
         """Why its event, or its reprocessing, failed."""
         return f"{IN_DOUBT}{self.cause}"
 
+    def is_of(self, delivery: str, document: str) -> bool:
+        """Whether it is the commit of that delivery, or the held one of that document."""
+        if self.use is Use.HELD:
+            return self.document == document
+        return bool(delivery) and self.delivery == delivery
+
     def is_about(self, unit: Unit) -> bool:
         """Whether it is the commit of the result that the unit has in its current round."""
         return bool(self.delivery) and self.delivery == unit.result_key

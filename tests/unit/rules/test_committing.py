@@ -930,6 +930,24 @@ def test_what_is_to_be_made_again_is_proved_as_if_it_were_the_first_time() -> No
     assert not m.system.open_doubts
 
 
+def test_nor_does_it_matter_that_it_came_back_from_the_error_queue_for_that() -> None:
+    m = Driver()
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    (doubt,) = m.system.open_doubts
+    m.tell(facts.DoubtResolved(doubt.key, "make_again", "ana", m.ticket(), "it is not there"))
+    m.arrive("e1", redriven=True)
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.ROWS)
+    assert m.delivery("e1").done
+    assert calls(m, do.Commit) == 2
+
+
 def test_a_commit_that_is_forgotten_with_its_doubt_is_not_proof_of_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concluding, "RESOLVED_KEPT", 0)
     m = Driver()
