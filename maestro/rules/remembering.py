@@ -44,8 +44,11 @@ class _Commit(Struct, frozen=True, kw_only=True):
 
 
 def open_ledger(system: System, step: Step) -> None:
-    """A run begins: from here on every commit's rows are kept, its held commit's first."""
-    if system.rules.ledger_scope is Scope.REPLAYS and not system.ledger.begun:
+    """A run begins: from here on every commit's rows are kept, its held commit's first.
+
+    Or it goes on in a life that keeps a ledger, unlike the one before.
+    """
+    if system.rules.ledger_scope is not Scope.OFF and not system.ledger.begun:
         system.ledger.begun = True
         step.save(SaveBook(system.ledger))
 

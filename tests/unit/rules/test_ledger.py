@@ -1,6 +1,6 @@
 """The ledger: who is impacted by what was read, who missed what, and what is taken in when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -414,6 +414,32 @@ def test_off_asks_and_keeps_nothing() -> None:
 
     assert not any(isinstance(command, do.FetchOwed) for command in it.log)
     assert not it.system.ledger.begun
+
+
+@pytest.mark.parametrize("scope", [Scope.REPLAYS, Scope.ALL])
+def test_a_run_that_goes_on_when_the_ledger_is_switched_on_is_taken_in(scope: Scope) -> None:
+    it = Driver()
+    it.run(P1)
+    switched(it, scope)
+    it.queues_updated()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint(ROW))
+    it.replay_committed()
+    assert it.last(do.FetchOwed).number == it.system.ledger.last == 1
+    assert it.system.ledger.begun
+    it.owed()
+    it.end()
+    it.arrive("i2")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    assert it.system.ledger.last == 2
+
+
+def switched(it: Driver, scope: Scope) -> None:
+    """A life of another scope begins."""
+    it.rules = replace(it.rules, ledger_scope=scope)
+    it.restart()
 
 
 # --- what an event waits for ---------------------------------------------------------------------------------------
