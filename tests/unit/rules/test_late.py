@@ -729,3 +729,108 @@ def test_a_list_that_is_full_of_stale_units_takes_a_new_note_all_the_same(monkey
     assert ("i1", MASTER) in it.system.ledger.stale
     assert len(it.system.ledger.stale) == 3
     assert it.system.ledger.stale_left == 1
+
+
+# --- what says more than what was found since ------------------------------------------------------------------------
+
+
+def doubtful(it: Driver) -> None:
+    """C is committed after an answer of Discovery that may have named too few: it is asked again."""
+    it.arrive("c")
+    it.tell(facts.ImpactFound(it.last(do.AskImpact).token, (), failures=0))
+    it.committed()
+    looked(it, failures=1)
+    if it.system.ledger.owed:
+        it.owed(problem="domain.entities: 400")
+
+
+def looked(it: Driver, failures: int = 0) -> None:
+    look = it.last(do.Look)
+    it.tell(facts.Looked(look.key, look.token, "finished", failures=failures))
+
+
+def named_again(it: Driver, *units: Impacted) -> None:
+    asked = it.last(do.AskAgain)
+    it.tell(facts.AskedAgain(asked.key, asked.token, units))
+
+
+@pytest.mark.parametrize("named_first", [False, True])
+@pytest.mark.parametrize("found", ["dataset", "none", "problem"])
+def test_what_a_doubtful_answer_names_late_is_late_whatever_the_ledger_knows(found: str, *, named_first: bool) -> None:
+    it = driver(ensure_finished=True)
+    doubtful(it)
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    looked(it)
+    if named_first:
+        named_again(it, Impacted("w", MASTER))
+    number = it.last(do.FetchOwed).number
+    if found == "dataset":
+        it.owed(Read(ROW, MASTER, A))
+    else:
+        it.tell(facts.OwedFetched(number, footprint(), problem="500" if found == "problem" else ""))
+    if not named_first:
+        named_again(it, Impacted("w", MASTER))
+    assert states(it)["w", MASTER] is StaleState.STALE
+
+
+def named_beside_its_replay(it: Driver) -> None:
+    """A replay of p1 is sent; then C is committed, and its doubtful answer names p1."""
+    it.hold("i1", P1, P2, fork=True)
+    it.start()
+    it.held_committed()
+    looked(it)
+    it.owed()
+    it.sent()
+    doubtful(it)
+    named_again(it, P1)
+    it.result("r1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+
+
+@pytest.mark.parametrize("found", ["nothing missed", "overwritten", "none", "problem"])
+def test_a_replay_that_began_before_a_commit_says_nothing_of_that_whatever_is_found(found: str) -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS, ensure_finished=True)
+    named_beside_its_replay(it)
+    number = it.last(do.FetchOwed).number
+    over = (MissedCommit(number - 1, "x"),) if found == "overwritten" else ()
+    reads = None if found in ("none", "problem") else Reads()
+    it.tell(facts.OwedFetched(number, footprint(), reads, (), over, problem="500" if found == "problem" else ""))
+    one = it.system.ledger.stale[P1.key]
+    assert (one.state, [commit.instance_id for commit in one.missed]) == (StaleState.STALE, ["c"])
+
+
+def test_an_overwrite_of_what_was_named_late_is_an_overwrite() -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS, ensure_finished=True)
+    named_beside_its_replay(it)
+    number = it.last(do.FetchOwed).number
+    over = (MissedCommit(number - 1, "c"),)
+    it.tell(facts.OwedFetched(number, footprint(), Reads(), (), over))
+    assert states(it)[P1.key] is StaleState.OVERWRITE
+
+
+def test_what_was_replayed_and_overwrote_is_in_a_pending_late_document_no_more() -> None:
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    it.arrive("c2")
+    it.impact(P1, footprint=footprint(ROW))
+    it.origins(id_="d2")
+    it.approve("d2")
+    it.notified()
+    it.start_impact()
+    it.queues_updated()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.tell_result("j2", "p1", "d2")
+    it.replay_impact(footprint=footprint(ROW))
+    it.replay_committed()
+    number = it.last(do.FetchOwed).number
+    it.tell(facts.OwedFetched(number, footprint(ROW), Reads(), (), (MissedCommit(number - 1, "x"),)))
+    assert it.system.ledger.stale["p1", MASTER].document_id == ""
+    it.end()
+    it.approve("late1")
+    assert [unit.instance_id for unit in late(it).order] == ["p2"]
