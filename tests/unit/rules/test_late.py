@@ -834,3 +834,71 @@ def test_what_was_replayed_and_overwrote_is_in_a_pending_late_document_no_more()
     it.end()
     it.approve("late1")
     assert [unit.instance_id for unit in late(it).order] == ["p2"]
+
+
+def failed_late_run(it: Driver) -> None:
+    """A late run has replayed p1; the replay of p2 failed, and p3 was not sent."""
+    stale(it, "p1", "p2", "p3")
+    gathered(it)
+    it.approve("late1")
+    it.start()
+    it.sent()
+    it.tell_result("j1", "p1", "late1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.sent()
+    it.tell(facts.ReplayErred("late1", "p2", MASTER, "", "boom"))
+    it.end()
+    assert late(it).status is Status.FAILURE
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_retry_of_a_late_run_leaves_out_what_was_replayed_since(*, crash: bool) -> None:
+    it = driver()
+    failed_late_run(it)
+    it.arrive("c2")
+    it.impact(P2, footprint=footprint(99))
+    it.origins(id_="d2")
+    it.approve("d2")
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.tell_result("j2", "p2", "d2")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.end()
+    it.retry("late1")
+    it.start()
+    if crash:
+        it.restart()
+    assert {unit.instance_id: unit.state for unit in late(it).order} == {
+        "p1": "done", "p2": "left_out", "p3": "sending"
+    }  # fmt: skip
+    assert late(it).units["p2", MASTER].left_out is not None
+    assert states(it) == {("p3", MASTER): StaleState.STALE}
+
+
+def test_a_retry_of_a_late_run_replays_the_rest_and_what_its_replays_impact() -> None:
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    it.approve("late1")
+    it.start()
+    it.sent()
+    it.tell_result("j1", "p1", "late1")
+    it.replay_impact(Impacted("p9", MASTER), footprint=footprint(ROW))
+    it.replay_origins()
+    it.queues_updated()
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.sent()
+    it.tell(facts.ReplayErred("late1", "p2", MASTER, "", "boom"))
+    it.end()
+    it.retry("late1")
+    it.start()
+    assert {unit.instance_id: unit.state for unit in late(it).order} == {
+        "p1": "done", "p2": "sending", "p9": "outstanding"
+    }  # fmt: skip
