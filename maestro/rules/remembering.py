@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from maestro.rules import commands as do
 from maestro.rules import facts, not_finished, staleness
-from maestro.rules.delivery import Delivery
+from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
 from maestro.rules.impact import LEDGER, Impacted, UnitKey
@@ -112,6 +112,8 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     )
     if system.keeps_ledger:
         out_of_turn = judged_late or delivery.waited or delivery.redriven or bool(delivery.doubt)
+        # Of one that a former life decided it is not known what it changes, nor what was made beside it.
+        out_of_turn = out_of_turn or delivery.spanned or delivery.footprint is None
         out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
         # A run beside it has asked whom its next commit impacts, and may not have been told of this one.
         out_of_turn = out_of_turn or any(doc.has_asked for doc in system.live.values())
@@ -202,6 +204,7 @@ def advance(system: System, step: Step) -> None:
 def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None:
     """All is known about the oldest owed entry, or it cannot be known: the unit is not remembered then."""
     book = system.ledger
+    _note_spanned(system)
     owed = book.owed.pop(fact.number, None)
     book.fetching = 0
     if owed is None:
@@ -213,6 +216,13 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
         staleness.overlooked(system, reader, commit, step)
     footprint = fact.footprint
     if footprint is None and owed.in_doubt_since < 0:
+def _note_spanned(system: System) -> None:
+    """Note of an event whose commit is under way that it is in doubt, or that a run beside it may commit meanwhile."""
+    delivery = system.judged
+    if delivery is not None and delivery.verdict is Verdict.COMMIT and not delivery.spanned:
+        delivery.spanned = bool(system.cases) or any(doc.has_asked for doc in system.live.values())
+
+
         footprint = owed.footprint  # what was fetched in vain is something else
     if footprint is None:
         staleness.rows_unknown(system, owed.instance_id, step)
