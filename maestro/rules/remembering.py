@@ -125,6 +125,8 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
             in_doubt_since=last,
         )  # fmt: skip
         _take_in(system, commit, step)
+    else:
+        _leave_gap(system, step)
     not_finished.made(system, delivery.instance_id, step)
 
 
@@ -139,6 +141,8 @@ def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since:
         )  # fmt: skip
         _take_in(system, commit, step)
         doc.footprint = None
+    else:
+        _leave_gap(system, step)
     not_finished.made(system, doc.held_instance, step)
 
 
@@ -152,6 +156,7 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
         _take_in(system, commit, step)
         doc.footprint = None
     else:
+        _leave_gap(system, step)
         staleness.replayed(system, unit.key, step, unit.logged)
     not_finished.made(system, unit.result_instance, step)
 
@@ -165,8 +170,17 @@ def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, ste
         )  # fmt: skip
         _take_in(system, commit, step)
     else:
+        _leave_gap(system, step)
         staleness.replayed(system, doubt.unit, step, doubt.logged)
     not_finished.made(system, doubt.instance_id, step)
+
+
+def _leave_gap(system: System, step: Step) -> None:
+    """A commit is not taken in: what came before it does not say any more who wrote a row last."""
+    book = system.ledger
+    if book.whole_from != book.last:
+        book.whole_from = book.last
+        step.save(SaveBook(book))
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -190,6 +204,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
 def advance(system: System, step: Step) -> None:
     """Fetch what is owed, one entry after the other; let the oldest entries leave when there are too many rows."""
     book = system.ledger
+    _note_spanned(system)
     if book.fetching or system.closing:
         return
     if book.owed:
@@ -201,10 +216,16 @@ def advance(system: System, step: Step) -> None:
         step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
 
 
+def _note_spanned(system: System) -> None:
+    """Note of an event whose commit is under way that it is in doubt, or that a run beside it may commit meanwhile."""
+    delivery = system.judged
+    if delivery is not None and delivery.verdict is Verdict.COMMIT and not delivery.spanned:
+        delivery.spanned = bool(system.cases) or any(doc.has_asked for doc in system.live.values())
+
+
 def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None:
     """All is known about the oldest owed entry, or it cannot be known: the unit is not remembered then."""
     book = system.ledger
-    _note_spanned(system)
     owed = book.owed.pop(fact.number, None)
     book.fetching = 0
     if owed is None:
@@ -216,13 +237,6 @@ def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None
         staleness.overlooked(system, reader, commit, step)
     footprint = fact.footprint
     if footprint is None and owed.in_doubt_since < 0:
-def _note_spanned(system: System) -> None:
-    """Note of an event whose commit is under way that it is in doubt, or that a run beside it may commit meanwhile."""
-    delivery = system.judged
-    if delivery is not None and delivery.verdict is Verdict.COMMIT and not delivery.spanned:
-        delivery.spanned = bool(system.cases) or any(doc.has_asked for doc in system.live.values())
-
-
         footprint = owed.footprint  # what was fetched in vain is something else
     if footprint is None:
         staleness.rows_unknown(system, owed.instance_id, step)
