@@ -50,17 +50,17 @@ def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> No
 
 
 def _is_stale_all_the_same(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> bool:
-    """Whether a unit stays stale, whatever is known of a computation: it cannot be known to have seen what was missed.
+    """Whether a unit stays stale, whatever is known of a computation: it is not known to have seen what was missed.
 
-    A replay began before that; of an event it is not known what it read, or Discovery named it of what the ledger has
-    not. What it is known to have overwritten it has not missed otherwise.
+    A replay saw what came before it was sent. What it, or an event, saw else is known where it is known what it read;
+    but Discovery may name a unit for another reason, unless that commit is one that the computation overwrote.
     """
     known = system.ledger.stale.get(owed.unit)
     if known is None or known.state is not StaleState.STALE:
         return False
-    since = _began_after(system, owed)
-    if owed.instance_id == owed.unit[0] and (fact.reads is None or known.cause == NAMED_AGAIN):
-        since = -1
+    if fact.reads is not None and known.cause != NAMED_AGAIN:
+        return False
+    since = owed.since if owed.instance_id != owed.unit[0] else -1
     overwritten = {commit.instance_id for commit in fact.overwritten}
     if all(commit.number <= since or commit.instance_id in overwritten for commit in known.missed):
         return False
@@ -72,7 +72,7 @@ def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
     """A computation missed nothing that the ledger has. What Discovery is asked about, or was, it has not."""
     known = system.ledger.stale.get(owed.unit)
     own = owed.instance_id == owed.unit[0]
-    if own and known is not None and (known.to_ask or known.cause in (NAMED_AGAIN, TOO_MANY)):
+    if own and known is not None and (known.to_ask or known.cause == TOO_MANY):
         return
     if own and known is not None and known.state is StaleState.NOT_FINISHED:
         unknown = tuple(commit for commit in _not_to_come(system, known) if not commit.number)
@@ -89,13 +89,8 @@ def _found_fresh(system: System, owed: Owed, step: Step) -> None:
     known = system.ledger.stale.get(owed.unit)
     if known is not None and _is_hidden(known, owed.instance_id):
         fresh(system, owed.unit, step)
-    else:
-        replayed(system, owed.unit, step, _began_after(system, owed))
-
-
-def _began_after(system: System, owed: Owed) -> int:
-    """Return the ledger's entry after which a replay was sent; an event's own commit says all that is known of it."""
-    return owed.since if owed.instance_id != owed.unit[0] else system.ledger.last
+    elif known is not None:
+        take_off(system, owed.unit, step)
 
 
 def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
@@ -166,7 +161,10 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
 
 
 def replayed(system: System, unit: UnitKey, step: Step, since: int) -> None:
-    """A unit was computed again, after the ledger's entry `since`: what was missed before is not missed now."""
+    """A unit was computed again, after the ledger's entry `since`: what was missed before is not missed now.
+
+    What it read is not known: no ledger is kept.
+    """
     known = system.ledger.stale.get(unit)
     if known is None:
         return

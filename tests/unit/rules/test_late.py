@@ -625,7 +625,7 @@ def test_a_replay_that_was_sent_before_a_commit_says_nothing_of_whether_it_misse
     it.committed()
     if it.system.ledger.owed:
         it.owed(changed=(9,))
-    named_late(it.system, P1, "e", Step())
+    named_late(it.system, P1, "e", Step(), staleness.NAMED_AGAIN)
     it.result("re1", "p1")
     it.replay_impact(footprint=footprint())
     it.replay_committed()
@@ -902,3 +902,25 @@ def test_a_retry_of_a_late_run_replays_the_rest_and_what_its_replays_impact() ->
     assert {unit.instance_id: unit.state for unit in late(it).order} == {
         "p1": "done", "p2": "sending", "p9": "outstanding"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["c", "i1"])
+def test_a_replay_that_was_sent_before_a_commit_and_read_its_version_takes_its_unit_off(version: str) -> None:
+    """The ledger only reports: C is committed beside a replay of P1, which it names."""
+    it = Driver(ledger_scope=Scope.REPLAYS, ledger_reports=True)
+    it.hold("i1", P1, P2, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed(changed=(ROW,))
+    it.sent()
+    it.arrive("c")
+    it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+    it.committed()
+    if it.system.ledger.owed:
+        it.owed()
+    assert states(it) == {P1.key: StaleState.STALE}
+    it.result("r1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key(version)))
+    assert states(it) == ({} if version == "c" else {P1.key: StaleState.STALE})
