@@ -317,12 +317,12 @@ class System:
 
     def has_committed(self, instance_id: str) -> bool:
         """Whether an event of the instance, or a held one, is committed, is being, or may be."""
-        return any(
-            one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
-            for one in self.deliveries.values()
-        ) or any(
-            doc.held_instance == instance_id and (doc.held_committed or doc.held_begun)
-            for doc in self.documents.values()
+        events = (one for one in self.deliveries.values() if one.instance_id == instance_id and not one.replay)
+        held = (doc for doc in self.documents.values() if doc.held_instance == instance_id)
+        return (
+            instance_id in self.forgotten
+            or any(one.verdict is Verdict.COMMIT for one in events)
+            or any(doc.held_committed or doc.held_begun for doc in held)
         )
 
     @property
