@@ -186,6 +186,7 @@ export default {
   "impact.title.now": "What is computed again",
   "impact.view": "How to show it",
   "impact.why": "Why",
+  "inbox.asof": "As of {time}. How it is now is not known.",
   "inbox.behind": { one: "{n} event waits behind it", other: "{n} events wait behind it" },
   "inbox.counts": "How much of what",
   "inbox.decide": "Look and decide",

@@ -186,6 +186,7 @@ export default {
   "impact.title.now": "O que é calculado de novo",
   "impact.view": "Como mostrar",
   "impact.why": "Por quê",
+  "inbox.asof": "Situação às {time}. A de agora não é conhecida.",
   "inbox.behind": { one: "{n} evento espera atrás dele", other: "{n} eventos esperam atrás dele" },
   "inbox.counts": "Quanto há de cada coisa",
   "inbox.decide": "Ver e decidir",
