@@ -119,7 +119,7 @@ export default {
   "errors.when": "Failed",
   "errors.when.unknown": "not known",
   "estimate.own": { one: "From the pace of this run: {n} replay so far.", other: "From the pace of this run: {n} replays so far." },
-  "evidence.adds": { one: "Its replay adds {n} row.", other: "Its replay adds {n} rows." },
+  "evidence.adds": { one: "It created {n} row: unless its process finds that again, its replay adds another, and both stay.", other: "It created {n} rows: unless its process finds them again, its replay adds others, and both stay." },
   "evidence.ask": "Show why each one is here",
   "evidence.late": { one: "missed {n} commit", other: "missed {n} commits" },
   "evidence.missed": "read {type} of {id}, and did not see the commit of {by}",

@@ -119,7 +119,7 @@ export default {
   "errors.when": "Quando falhou",
   "errors.when.unknown": "não se sabe",
   "estimate.own": { one: "Pelo ritmo desta execução: {n} reexecução até agora.", other: "Pelo ritmo desta execução: {n} reexecuções até agora." },
-  "evidence.adds": { one: "Sua reexecução acrescenta {n} linha.", other: "Sua reexecução acrescenta {n} linhas." },
+  "evidence.adds": { one: "Ela criou {n} linha: se o seu processo não a encontrar de novo, a reexecução acrescenta outra, e as duas ficam.", other: "Ela criou {n} linhas: se o seu processo não as encontrar de novo, a reexecução acrescenta outras, e todas ficam." },
   "evidence.ask": "Mostrar por que cada uma está aqui",
   "evidence.late": { one: "não viu {n} commit", other: "não viu {n} commits" },
   "evidence.missed": "leu {type} de {id} e não viu o commit de {by}",
