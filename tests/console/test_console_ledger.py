@@ -122,6 +122,9 @@ def test_a_late_run_commits_nothing(browser: Browser, scene: Scene, tenant: Tena
     browser.sees("of at least 1 results are computed again", within=".decision-head")
     assert "The data is saved" not in browser.text("main")
     assert "Commit" not in browser.text("#run .steps")
+    browser.press("Graph")
+    browser.sees("Results that are stale", within="svg.graph")
+    assert "Commit" not in browser.text("svg.graph")
     scene.answers(tenant, 2)
     browser.sees("Done: the results were computed again.", within=".decision-head")
 
