@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from maestro import json_text
+from maestro.access.roles import for_a_person
 from maestro.events import BadInput, check_system_id
 from maestro.http.checking import query_of
 from maestro.http.keys import SETTINGS
@@ -68,16 +69,21 @@ def user_of(named: str | None) -> str:
     """Return who decides: the credential's holder, or who is `named` when no credential tells.
 
     Raises:
-        BadInput: nobody is named.
-        Denied: somebody else than the credential's holder is named.
+        BadInput: nobody is named, or what stands for no person.
+        Denied: somebody else than the credential's holder is named, or its name stands for no person.
     """
     caller = principal()
     if not caller.proven:
         if named is None or not named.strip():
             raise BadInput("user", "is missing")
+        if not for_a_person(named):
+            name = named.strip()[:40]
+            raise BadInput("user", f"{name} stands for what no person decided; give a person's name")
         return named
     if named is not None and named != caller.name:
         raise Denied(403, f"user: the credential is {caller.name}'s, who cannot decide for another")
+    if not for_a_person(caller.name):  # a token of before such names were refused
+        raise Denied(403, f"user: {caller.name} stands for what no person decided; use a token of another name")
     return caller.name
 
 

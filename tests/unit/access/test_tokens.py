@@ -46,6 +46,12 @@ def test_names_are_checked(file: TokenFile, name: str) -> None:
         file.add(name, Role.VIEWER)
 
 
+@pytest.mark.parametrize("name", ["platform", "Maestro"])
+def test_no_name_stands_for_what_no_person_decided(file: TokenFile, name: str) -> None:
+    with pytest.raises(TokenError, match="no person"):
+        file.add(name, Role.APPROVER)
+
+
 def test_a_name_stands_for_one_token(file: TokenFile) -> None:
     file.add("ana", Role.VIEWER)
     with pytest.raises(TokenError, match="already"):

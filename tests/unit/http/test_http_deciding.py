@@ -116,6 +116,14 @@ async def test_who_decides_must_be_known(client: Client, action: str) -> None:
     assert (await client.post(f"{V1}/{action}")).is_error(400, "user: is missing")
 
 
+@pytest.mark.parametrize("user", ["platform", " Platform ", "platform:open_branch", "PLATFORM:x", "maestro"])
+async def test_nobody_decides_in_the_name_of_what_no_person_decided(
+    client: Client, actor_client: FakeActorClient, user: str
+) -> None:
+    assert (await client.post(f"{V1}/approve", body(user=user))).is_error(400, "user: ", "no person")
+    assert not actor_client.asked
+
+
 @pytest.mark.parametrize(
     ("units", "message"),
     [
