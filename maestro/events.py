@@ -18,6 +18,8 @@ from maestro import json_text
 SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: Prefixes that would make a system's routing key another system's wait, error or control key.
 RESERVED_PREFIXES: Final = ("wait_", "error_", "control_", "backup_")
+#: Characters of a text that Maestro keeps of an event: longer than all that the platform writes.
+MAX_TEXT: Final = 1_000
 #: Levels of nesting a body may have: far below what the JSON decoders can recurse into wherever they are called.
 MAX_DEPTH: Final = 200
 MASTER: Final = "master"
@@ -202,6 +204,26 @@ def event_of(fields: Mapping[str, Any], raw: bytes) -> Event:
         reprocessing=ref,
         raw=raw,
     )
+
+
+def check_lengths(message: CeleryMessage) -> None:
+    """Look whether what Maestro keeps of an event is of a bounded length. Raises `BadInput`.
+
+    For what comes from outside: what was stored before there was this bound is read as ever.
+    """
+    event = message.event
+    texts = {
+        "id": message.id,
+        "name": event.name,
+        "instanceId": event.instance_id,
+        "tag": event.tag,
+        "branch": event.branch,
+    }
+    if event.reprocessing is not None:
+        texts |= {f"reprocessing.{field}": text for field, text in msgspec.structs.asdict(event.reprocessing).items()}
+    for field, text in texts.items():
+        if len(text) > MAX_TEXT:
+            raise BadInput(field, f"is longer than {MAX_TEXT} characters")
 
 
 def edited(raw: bytes, put: Mapping[str, Any], drop: tuple[str, ...] = ()) -> bytes:

@@ -2,8 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
@@ -32,9 +32,14 @@ from maestro.rules.state import Failure, Lock, System
 from maestro.rules.status import Status
 from maestro.rules.unit import Unit, UnitState, name_of
 from maestro.statuses import SystemState
+from maestro.store.reading import MAX_ANSWER
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
 
+T = TypeVar("T")
+
+#: Bytes of all documents, where no page of them is asked for: what one answer to the gateway may hold.
+MAX_LIST: Final = 64 * 1024 * 1024
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
 #: Resolved doubts that are shown, the newest ones.
@@ -153,16 +158,29 @@ def _left(doc: Document) -> int:
 
 def waiting(system: System, after: int, limit: int) -> Answer:
     """Render a page of the waiting events, oldest first."""
-    page: list[Delivery] = []
-    for number, delivery in system.waiting.items():
-        if number > after:
-            page.append(delivery)
-            if len(page) == limit:
-                break
+    behind = (delivery for number, delivery in system.waiting.items() if number > after)
+    page, told = _page(behind, limit, lambda one: orjson.dumps(_event(one)))
     last = page[-1].number if page else after
     more = bool(system.waiting) and next(reversed(system.waiting)) > last
-    body = {"total": len(system.waiting), "events": [_event(one) for one in page], "next": last if more else None}
-    return Answer(Code.OK, orjson.dumps(body))
+    body = {"total": len(system.waiting), "events": told, "next": last if more else None}
+    return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def _page(
+    items: Iterable[T], limit: int, rendered: Callable[[T], bytes], most: int = 0
+) -> tuple[list[T], list[msgspec.Raw]]:
+    """Return the first `limit` items (0: all) and each as JSON: one, and the others not beyond `most` bytes in all."""
+    page: list[T] = []
+    told: list[msgspec.Raw] = []
+    size, most = 0, most or MAX_ANSWER
+    for item in itertools.islice(items, limit or None):
+        json = rendered(item)
+        size += len(json)
+        if page and size > most:
+            break
+        page.append(item)
+        told.append(msgspec.Raw(json))
+    return page, told
 
 
 def waiting_event(system: System, repository: Repository, number: int) -> Answer:
@@ -179,12 +197,8 @@ def skipped(system: System, after: int, limit: int) -> Answer:
     """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
     docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED and not doc.late]
     rest = [doc for doc in docs if doc.number > after]
-    page = rest[:limit]
-    body = {
-        "total": len(docs),
-        "skipped": [_skipped(doc) for doc in page],
-        "next": page[-1].number if len(rest) > limit else None,
-    }
+    page, told = _page(rest, limit, lambda doc: msgspec.json.encode(_skipped(doc)))
+    body = {"total": len(docs), "skipped": told, "next": page[-1].number if len(rest) > len(page) else None}
     return Answer(Code.OK, msgspec.json.encode(body))
 
 
@@ -243,14 +257,14 @@ def stale(system: System, state: str, after: int, limit: int) -> Answer:
     book = system.ledger
     found = [one for one in book.stale.values() if not state or one.state == state]
     rest = [one for one in found if one.number > after]
-    page = rest[:limit]
+    page, told = _page(rest, limit, lambda one: orjson.dumps(_stale(one)))
     body = {
         "total": len(found),
         "left": book.stale_left,
-        "stale": [_stale(one) for one in page],
-        "next": page[-1].number if len(rest) > limit else None,
+        "stale": told,
+        "next": page[-1].number if len(rest) > len(page) else None,
     }
-    return Answer(Code.OK, orjson.dumps(body))
+    return Answer(Code.OK, msgspec.json.encode(body))
 
 
 def _stale(one: Stale) -> dict[str, Any]:
@@ -358,7 +372,10 @@ def _likely(system: System, doc: Document, shown: Estimate | None) -> dict[str, 
 
 
 def documents(system: System, rendered: Callable[[Document], bytes], question: FindDocuments) -> Answer:
-    """Answer the documents of a status (all without one), oldest first, or a page of them, each as `rendered`."""
+    """Answer the documents of a status (all without one), oldest first, or a page of them, each as `rendered`.
+
+    What would be too large for one answer ends earlier, and says which document the next one begins behind.
+    """
     status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
@@ -371,8 +388,8 @@ def documents(system: System, rendered: Callable[[Document], bytes], question: F
     if question.after:
         every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
         next(every)
-    wanted = (doc for doc in every if not status or doc.status == status)
-    page = list(itertools.islice(wanted, question.limit or None))
-    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
-    found_ones = [msgspec.Raw(document(system, doc, rendered(doc))) for doc in page]
-    return Answer(Code.OK, msgspec.json.encode(found_ones), more)
+    wanted = [doc for doc in every if not status or doc.status == status]
+    most = MAX_ANSWER if question.limit else MAX_LIST
+    page, told = _page(wanted, question.limit, lambda doc: document(system, doc, rendered(doc)), most)
+    more = page[-1].id if len(wanted) > len(page) else ""
+    return Answer(Code.OK, msgspec.json.encode(told), more)
