@@ -20,6 +20,8 @@ SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 RESERVED_PREFIXES: Final = ("wait_", "error_", "control_", "backup_")
 #: Characters of a text that Maestro keeps of an event: longer than all that the platform writes.
 MAX_TEXT: Final = 1_000
+#: Bytes from which on an event that is only passed on is not decoded whole, and of a field that is read of it.
+LARGE: Final = 64 * 1024
 #: Levels of nesting a body may have: far below what the JSON decoders can recurse into wherever they are called.
 MAX_DEPTH: Final = 200
 MASTER: Final = "master"
@@ -60,6 +62,22 @@ class _Fields(msgspec.Struct, rename="camel"):
     scope: Any = None
     timestamp: Any = None
     reprocessing: Any = None
+
+
+class _Heads(msgspec.Struct, rename="camel"):
+    """The same fields, as they stand in the event."""
+
+    name: msgspec.Raw = msgspec.Raw(b"null")
+    system_id: msgspec.Raw = msgspec.Raw(b"null")
+    instance_id: msgspec.Raw = msgspec.Raw(b"null")
+    tag: msgspec.Raw = msgspec.Raw(b"null")
+    branch: msgspec.Raw = msgspec.Raw(b"null")
+    scope: msgspec.Raw = msgspec.Raw(b"null")
+    timestamp: msgspec.Raw = msgspec.Raw(b"null")
+    reprocessing: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_HEADS: Final = msgspec.json.Decoder(_Heads)
 
 
 class _Arrival(msgspec.Struct):
@@ -157,7 +175,34 @@ def parse_arrival(body: bytes) -> CeleryMessage:
     return parse_celery(body)
 
 
-def _named(fields: _Fields) -> dict[str, Any]:
+def heads(body: bytes) -> dict[str, Any]:
+    """Return the fields that Maestro reads of a large event, and make no objects of the others.
+
+    For who passes it on byte for byte, 10 MB in a tenth of a second: whether all of it is JSON, and not too deep, its
+    receiver finds out.
+
+    Raises:
+        BadInput: it is no JSON object, or one of these fields is large itself.
+    """
+    try:
+        try:
+            found = _HEADS.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:  # perhaps for half of a surrogate pair somewhere
+            found = _HEADS.decode(json_text.without_surrogates(body))
+    except msgspec.ValidationError as problem:
+        raise BadInput("body", "must be a JSON object") from problem
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise BadInput("body", f"is no JSON ({problem})") from problem
+    fields = _named(found)
+    for name, raw in fields.items():
+        if len(bytes(raw)) > LARGE:
+            raise BadInput(name, f"is larger than {LARGE} bytes")
+    return {name: json_text.loads(bytes(raw)) for name, raw in fields.items()}
+
+
+def _named(fields: _Fields | _Heads) -> dict[str, Any]:
     names = zip(fields.__struct_encode_fields__, fields.__struct_fields__, strict=True)
     return {name: getattr(fields, field) for name, field in names}
 

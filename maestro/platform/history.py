@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from maestro.platform.array import decodable
+from maestro.json_text import without_surrogates
 from maestro.platform.errors import WrongShapeError
 
 #: Bytes of a history that is taken; of a larger one nothing is kept.
@@ -81,7 +81,7 @@ def history_of(answer: bytes) -> History | None:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        kept = _DECODER.decode(decodable(answer))
+        kept = _DECODER.decode(without_surrogates(answer))
     datasets = [one.dataset for one in (kept or ())[1:] if one.dataset is not None]
     if len(datasets) < _BOTH:
         return None

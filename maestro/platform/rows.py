@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.platform.array import ArrayReader, decodable
+from maestro.json_text import without_surrogates
+from maestro.platform.array import ArrayReader
 from maestro.platform.errors import WrongShapeError
 from maestro.rules.ledger import Footprint, Read, Reads, base_key, writer_key
 
@@ -112,7 +113,7 @@ def reads_of(answer: bytes, branch: str) -> Reads | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no dataset.
     """
-    head = _HEAD.decode(decodable(answer))
+    head = _HEAD.decode(without_surrogates(answer))
     if isinstance(head, list):
         head = head[-1] if head else None
     if head is None or head.dataset is None:
