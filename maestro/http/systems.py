@@ -73,12 +73,12 @@ def _owners(request: web.Request, system_ids: Collection[str]) -> Mapping[str, s
 
 
 async def _broker_trouble(actor_client: ActorClient) -> str:
-    """Say what keeps the broker from its work, as the parts that use it say; empty when nothing does."""
+    """Say what keeps the broker from its work, as the parts that use it say, or that they do not; else nothing."""
     try:
         async with asyncio.timeout(READY_TIMEOUT):
             problems = await actor_client.readiness()
     except TimeoutError:
-        return ""
+        return f"no answer within {READY_TIMEOUT:g} s"
     found = (cause for cause in problems.values() if cause.startswith(BROKER_PROBLEM))
     return next(found, "").removeprefix(BROKER_PROBLEM)
 
