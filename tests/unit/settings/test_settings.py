@@ -1,5 +1,6 @@
 """Where settings come from, which source wins, and what is said about wrong ones."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -115,6 +116,12 @@ class TestFindFile:
         with pytest.raises(SettingsError, match="folder: cannot be read: Is a directory"):
             load_settings(Path("folder"), {})
         Path("latin").write_bytes(b"# caf\xe9")
+        os.mkfifo("pipe")
+        with pytest.raises(SettingsError, match="pipe: cannot be read: it is no regular file"):
+            load_settings(None, {"MAESTRO_CONFIG": "pipe"})
+        with pytest.raises(SettingsError, match="zero: cannot be read: it is no regular file"):
+            load_settings(Path("/dev/zero"), {})
+        assert load_settings(Path(os.devnull), {}) == load_settings(None, {})
         with pytest.raises(SettingsError, match="latin: cannot be read: is not UTF-8"):
             load_settings(Path("latin"), {})
 
