@@ -51,7 +51,7 @@ class Operation:
     media: str = "application/json"
     #: Its answer is sent part by part while it is made: it takes no HEAD.
     streamed: bool = False
-    #: Streamed until the client leaves.
+    #: It is streamed until the client leaves.
     endless: bool = False
     #: Left out of the API description.
     hidden: bool = False

@@ -304,17 +304,7 @@ def _systems() -> Iterable[Operation]:
         (f"{_SYSTEMS}/{{systemId}}/stream", streams.system_stream, "stream", "One system as it changes"),
         (f"{_V1}/stream", streams.all_streams, "streams", "Every system as it changes"),
     ):
-        yield _get(
-            path,
-            handler,
-            name,
-            Role.VIEWER,
-            summary,
-            {200: str},
-            media="text/event-stream",
-            streamed=True,
-            endless=True,
-        )
+        yield _get(path, handler, name, Role.VIEWER, summary, {200: str}, media="text/event-stream", endless=True)
 
 
 def _about(metrics: Handler) -> Iterable[Operation]:
@@ -387,7 +377,7 @@ def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteD
     path = operation.route or operation.path
     # A GET answers HEAD, too.
     if operation.method == hdrs.METH_GET:
-        return web.get(path, handler, expect_handler=expected, allow_head=not operation.streamed)
+        return web.get(path, handler, expect_handler=expected, allow_head=not (operation.streamed or operation.endless))
     return web.route(operation.method, path, handler, expect_handler=expected)
 
 
