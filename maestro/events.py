@@ -18,6 +18,10 @@ from maestro import json_text
 SYSTEM_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 #: Prefixes that would make a system's routing key another system's wait, error or control key.
 RESERVED_PREFIXES: Final = ("wait_", "error_", "control_", "backup_")
+#: Characters of a text that Maestro keeps of an event: longer than all that the platform writes.
+MAX_TEXT: Final = 1_000
+#: Bytes from which on an event that is only passed on is not decoded whole, and of a field that is read of it.
+LARGE: Final = 64 * 1024
 #: Levels of nesting a body may have: far below what the JSON decoders can recurse into wherever they are called.
 MAX_DEPTH: Final = 200
 MASTER: Final = "master"
@@ -58,6 +62,22 @@ class _Fields(msgspec.Struct, rename="camel"):
     scope: Any = None
     timestamp: Any = None
     reprocessing: Any = None
+
+
+class _Heads(msgspec.Struct, rename="camel"):
+    """The same fields, as they stand in the event."""
+
+    name: msgspec.Raw = msgspec.Raw(b"null")
+    system_id: msgspec.Raw = msgspec.Raw(b"null")
+    instance_id: msgspec.Raw = msgspec.Raw(b"null")
+    tag: msgspec.Raw = msgspec.Raw(b"null")
+    branch: msgspec.Raw = msgspec.Raw(b"null")
+    scope: msgspec.Raw = msgspec.Raw(b"null")
+    timestamp: msgspec.Raw = msgspec.Raw(b"null")
+    reprocessing: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_HEADS: Final = msgspec.json.Decoder(_Heads)
 
 
 class _Arrival(msgspec.Struct):
@@ -155,7 +175,34 @@ def parse_arrival(body: bytes) -> CeleryMessage:
     return parse_celery(body)
 
 
-def _named(fields: _Fields) -> dict[str, Any]:
+def heads(body: bytes) -> dict[str, Any]:
+    """Return the fields that Maestro reads of a large event, and make no objects of the others.
+
+    For who passes it on byte for byte, 10 MB in a tenth of a second: whether all of it is JSON, and not too deep, its
+    receiver finds out.
+
+    Raises:
+        BadInput: it is no JSON object, or one of these fields is large itself.
+    """
+    try:
+        try:
+            found = _HEADS.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:  # perhaps for half of a surrogate pair somewhere
+            found = _HEADS.decode(json_text.without_surrogates(body))
+    except msgspec.ValidationError as problem:
+        raise BadInput("body", "must be a JSON object") from problem
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise BadInput("body", f"is no JSON ({problem})") from problem
+    fields = _named(found)
+    for name, raw in fields.items():
+        if len(bytes(raw)) > LARGE:
+            raise BadInput(name, f"is larger than {LARGE} bytes")
+    return {name: json_text.loads(bytes(raw)) for name, raw in fields.items()}
+
+
+def _named(fields: _Fields | _Heads) -> dict[str, Any]:
     names = zip(fields.__struct_encode_fields__, fields.__struct_fields__, strict=True)
     return {name: getattr(fields, field) for name, field in names}
 
@@ -202,6 +249,26 @@ def event_of(fields: Mapping[str, Any], raw: bytes) -> Event:
         reprocessing=ref,
         raw=raw,
     )
+
+
+def check_lengths(message: CeleryMessage) -> None:
+    """Look whether what Maestro keeps of an event is of a bounded length. Raises `BadInput`.
+
+    For what comes from outside: what was stored before there was this bound is read as ever.
+    """
+    event = message.event
+    texts = {
+        "id": message.id,
+        "name": event.name,
+        "instanceId": event.instance_id,
+        "tag": event.tag,
+        "branch": event.branch,
+    }
+    if event.reprocessing is not None:
+        texts |= {f"reprocessing.{field}": text for field, text in msgspec.structs.asdict(event.reprocessing).items()}
+    for field, text in texts.items():
+        if len(text) > MAX_TEXT:
+            raise BadInput(field, f"is longer than {MAX_TEXT} characters")
 
 
 def edited(raw: bytes, put: Mapping[str, Any], drop: tuple[str, ...] = ()) -> bytes:

@@ -25,6 +25,14 @@ _DIGITS: Final = 300
 _Span = tuple[int, int]
 
 
+def without_surrogates(part: bytes) -> bytes:
+    """Return JSON without escapes of surrogates, which may stand alone (as Node writes a cut emoji); as long as before.
+
+    Another character in their place is as good where only the end of a text matters.
+    """
+    return part.replace(rb"\ud", rb"\u0").replace(rb"\uD", rb"\u0")
+
+
 def plain(text: str) -> str:
     """Return a text that anybody can encode: in the place of a lone surrogate stands a question mark."""
     return text if text.isascii() else text.encode(errors="replace").decode()

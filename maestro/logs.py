@@ -27,6 +27,8 @@ from maestro.settings.model import LogSettings  # noqa: E402 - behind what is ab
 #: One mapping rather than one variable per id, as structlog has it: it is set for every call to a sibling.
 _IDS: Final[ContextVar[Mapping[str, str]]] = ContextVar("ids", default={})  # noqa: B039 - never changed in place
 
+#: Characters of a text that a line shows; of what an exception says it shows all.
+SHOWN: Final = 4_000
 #: What steers a terminal, begins a line for some who read it, or turns the order of what is shown.
 _STEERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _JSON: Final = structlog.processors.JSONRenderer(ensure_ascii=False)
@@ -56,6 +58,14 @@ def carry(ids: Mapping[str, str]) -> None:
     For a coroutine that is a task's own: nothing is put back, so nobody above it may have ids.
     """
     _IDS.set(ids)
+
+
+def _cut(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cut what is too long of a line's texts: an id from outside has no bound of its own everywhere."""
+    for name, value in line.items():
+        if isinstance(value, str) and len(value) > SHOWN and name != "exception":
+            line[name] = f"{value[:SHOWN]}…"
+    return line
 
 
 def with_ids(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -112,6 +122,7 @@ def configure(settings: LogSettings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _cut,
             *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

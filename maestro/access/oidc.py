@@ -21,7 +21,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import extract_compact
 
 from maestro import logs
-from maestro.access.roles import Principal, Role
+from maestro.access.roles import Principal, Role, for_a_person
 from maestro.access.verifier import Refused, Undecided
 from maestro.settings.access import OidcSettings
 
@@ -94,6 +94,8 @@ class Oidc:
         name = claims.get(settings.user_claim)
         if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
             raise Refused(f"the token has no usable claim {settings.user_claim!r}")
+        if not for_a_person(name):
+            raise Refused(f"the token's {settings.user_claim!r} stands for what no person decided")
         return Principal(name, self._roles(claims), self._systems(claims), "oidc", expires)
 
     def _roles(self, claims: dict[str, Any]) -> frozenset[Role]:

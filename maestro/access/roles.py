@@ -57,6 +57,16 @@ class Principal:
         return self.systems is None or system_id in self.systems
 
 
+#: Whom documents name where nobody decided: a rule, a fork, Maestro itself.
+_NOBODY: Final = ("platform", "maestro")
+
+
+def for_a_person(name: str) -> bool:
+    """Whether a person may go by this name: not by one that documents have for what no person decided."""
+    told = name.strip().casefold()
+    return told not in _NOBODY and not told.startswith("platform:")
+
+
 #: How a caller without a credential is told: by the network it comes from.
 NETWORK: Final = "network"
 #: Everybody, where no credentials are asked for.

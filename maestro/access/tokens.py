@@ -16,7 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from maestro import whole_file
 from maestro.access.private_file import exclusively, private_folder
-from maestro.access.roles import Principal, Role
+from maestro.access.roles import Principal, Role, for_a_person
 
 PREFIX: Final = "mst_"
 TOKEN: Final = re.compile(r"mst_([a-z0-9]{12})_[A-Za-z0-9_-]{43}")
@@ -151,6 +151,8 @@ def check_name(name: str) -> None:
     """Raise `TokenError` if a token cannot be named so."""
     if not NAME.fullmatch(name):
         raise TokenError("NAME: must be 1 to 100 letters, digits or one of . _ @ + -")
+    if not for_a_person(name):
+        raise TokenError(f"NAME: {name} stands for what no person decided")
 
 
 def added(

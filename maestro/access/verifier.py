@@ -77,7 +77,9 @@ class Verifier:
         #: Whom a verified credential stands for, until when, and by which entry of the token file.
         self._known: OrderedDict[bytes, tuple[Principal, float, TokenEntry | None]] = OrderedDict()
         self._entries: dict[str, TokenEntry] = {}
+        #: The mark of the file that was read; that of one which could not be, and of which the log was told.
         self._mark: tuple[int, int, int] | None = None
+        self._unreadable: tuple[int, int, int] | None = None
         self._next_look = 0.0
         self._places = asyncio.Semaphore(AT_ONCE)
         self._turns: dict[str, _Turns] = {}
@@ -170,7 +172,7 @@ class Verifier:
         return hashlib.blake2b(credential.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
 
     def _look(self, now: float) -> None:
-        """Read the token file if it changed; tokens that cannot be read are no tokens."""
+        """Read the token file if it changed; tokens that cannot be read are no tokens, until a look reads them."""
         self._next_look = now + LOOK_EVERY
         mark = self._tokens.mark()
         if mark == self._mark:
@@ -178,7 +180,9 @@ class Verifier:
         try:
             entries = self._tokens.entries()
         except TokenError as problem:
-            logs.get(part="access").error("access.tokens_unreadable", cause=str(problem))
-            entries = []
+            if mark != self._unreadable:
+                logs.get(part="access").error("access.tokens_unreadable", cause=str(problem))
+            self._entries, self._mark, self._unreadable = {}, None, mark
+            return
         self._entries = {entry.id: entry for entry in entries}
-        self._mark = mark
+        self._mark, self._unreadable = mark, None

@@ -96,16 +96,17 @@ def skip(
     yes: Yes = False,
     reason: Reason = "",
     user: User = "",
+    digest: Digest = "",
     covers_tag: CoversTag = False,
     covers_limit: CoversLimit = None,
 ) -> None:
-    """Discard the held commit: its rows never reach the domain."""
+    """Discard the held commit: its rows never reach the domain; exactly what is shown, or nothing."""
     doc = _target(session, document, _PENDING, unasked=yes)
     lines = [*consequences.of_skip(session.maestro, doc), *_covering(doc, covers_tag, covers_limit)]
     question = t("Leave them as they are?") if doc.late else t("Skip and discard the commit?")
     session.out.confirm(consequences.title(t("Skip"), doc), lines, question, yes=yes)
     covers = "tag" if covers_tag else None
-    decision = Decision(session.user(user), reason, covers=covers, covers_limit=covers_limit)
+    decision = Decision(session.user(user), reason, digest or doc.digest or "", None, covers, covers_limit)
     _decide(session, "skip", doc, decision, _skipped)
 
 

@@ -33,7 +33,8 @@ _SHORT: Final = 8
 _AT_ONCE: Final = 16
 #: Records asked for at once.
 _PAGE: Final = 500
-_UNAVAILABLE: Final = "unavailable"
+#: The state of a system that does not answer, and the kind of what the to-do list says of one.
+UNAVAILABLE: Final = "unavailable"
 #: Columns of the systems' table that the system itself must answer.
 _ASKED: Final = 7
 
@@ -43,12 +44,16 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Show at 
 
 
 @command
-def systems(session: Session) -> None:
+def systems(session: Session) -> int:
     """List the systems: state, lock, what is pending or runs, what waits."""
     reply = session.maestro.systems()
+    unanswered = [one for one in reply.value if one.state == UNAVAILABLE]
+    for one in unanswered:
+        session.out.note(f"{one.id}: {told(one.message)}")
+    code = EXIT_UNREACHABLE if unanswered else 0
     if session.out.json:
         session.out.raw(reply.raw)
-        return
+        return code
     columns = (
         "SYSTEM",
         "STATE",
@@ -62,6 +67,7 @@ def systems(session: Session) -> None:
         "PROBLEM",
     )
     session.out.table(columns, map(_system_row, _measured(session.maestro, reply.value)), t("no system is served"))
+    return code
 
 
 def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
@@ -69,7 +75,7 @@ def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
 
     def measured(one: System) -> System:
         with suppress(ClientError):
-            if one.state != _UNAVAILABLE:
+            if one.state != UNAVAILABLE:
                 return maestro.system(one.id).value
         return msgspec.structs.replace(one, queues=None)
 
@@ -78,7 +84,7 @@ def _measured(maestro: Maestro, listed: Sequence[System]) -> list[System]:
 
 
 def _system_row(one: System) -> tuple[object, ...]:
-    if one.state == _UNAVAILABLE:
+    if one.state == UNAVAILABLE:
         unknown = t("not known")
         return (one.id, told(one.state), *[unknown] * _ASKED, told(one.message) or "-")
     locked = t("since {age}", age=age(one.lock.since)) if one.lock else "-"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from maestro.cli.looking import Limit, PositionAfter, more, shortened
+from maestro.cli.exits import EXIT_UNREACHABLE
+from maestro.cli.looking import UNAVAILABLE, Limit, PositionAfter, more, shortened
 from maestro.cli.plain import age
 from maestro.cli.session import AnySystem, Session, command
 from maestro.client.shapes.lists import TodoItem
@@ -20,18 +21,23 @@ _NEXT: Final = {
     "doubt": "maestro doubts resolve {system} {key}",
     "stalled": "maestro set-aside {system}",
     "errors": "maestro errors groups {system}",
-    "unavailable": "maestro doctor",
+    UNAVAILABLE: "maestro doctor",
 }
 
 
 @command
-def todo(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> None:
+def todo(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, limit: Limit = 100) -> int:
     """List everything that waits for a person: what holds a lock first, then what events wait behind; oldest first."""
     reply = session.maestro.todo(system, after, limit)
+    page = reply.value
+    for one in page.items:
+        if one.kind == UNAVAILABLE:
+            session.out.note(f"{one.system}: {told(one.cause or one.says)}")
+    unanswered = page.counts.get(UNAVAILABLE, 0) or any(one.kind == UNAVAILABLE for one in page.items)
+    code = EXIT_UNREACHABLE if unanswered else 0
     if session.out.json:
         session.out.raw(reply.raw)
-        return
-    page = reply.value
+        return code
     short = shortened([one.reprocessing for one in page.items if one.reprocessing])
     columns = ("KIND", "SYSTEM", "FOR", "HOLDS UP", "WHAT", "NEXT")
     rows = (
@@ -41,6 +47,7 @@ def todo(session: Session, system: AnySystem = "", *, after: PositionAfter = 0, 
     if page.total:
         session.out.say(", ".join(f"{figure(number)} {told(kind)}" for kind, number in sorted(page.counts.items())))
     more(session, page.next, page.total)
+    return code
 
 
 def _held_up(one: TodoItem) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
 from maestro.cli.filled import filled
-from maestro.cli.looking import shortened
+from maestro.cli.looking import UNAVAILABLE, shortened
 from maestro.cli.pages import none_known
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
@@ -23,8 +23,6 @@ _AT_ONCE: Final = 200
 _NOT_FOUND: Final = 404
 _BAD: Final = 400
 _AWAY: Final = 503
-#: The kind of what the to-do list says of a system that does not answer.
-_UNAVAILABLE: Final = "unavailable"
 
 
 class Action(StrEnum):
@@ -110,7 +108,7 @@ def _pending(session: Session, system: str) -> tuple[list[TodoItem], list[str]]:
     while after is not None:
         page = session.maestro.todo(system, after, _PAGE).value
         found += [one for one in page.items if one.digest]
-        unanswered += [one.system for one in page.items if one.kind == _UNAVAILABLE]
+        unanswered += [one.system for one in page.items if one.kind == UNAVAILABLE]
         after = page.next
     return found, unanswered
 

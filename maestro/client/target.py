@@ -33,6 +33,7 @@ class Target:
         try:
             parts = urlsplit(self.url)
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            (parts.hostname or "").encode("idna")  # a name that cannot be looked up is a ValueError as well
         except ValueError:
             usable = False
         if not usable or parts.username is not None or parts.query or parts.fragment:

@@ -167,7 +167,7 @@ class Transport:
         """Name what goes wrong on the way."""
         try:
             yield
-        except (OSError, http.client.HTTPException) as problem:
+        except (OSError, http.client.HTTPException, UnicodeError) as problem:
             raise NotReachable(f"{self.target.url}: {_why(problem, timeout)}") from problem
 
     def _ask(

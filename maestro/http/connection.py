@@ -1,6 +1,7 @@
 """One client connection: aiohttp's, but slow readers are cut off, and its own refusals have the platform's shape."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ _HEADERS: Final = {"Server": SERVER, "Cache-Control": "no-store", "X-Content-Typ
 class Connection(web.RequestHandler):
     """aiohttp's protocol with a limit on unread answers, and JSON for requests that never reach a handler."""
 
-    __slots__ = ("_crowd", "_cut", "_ends_with_client", "_half_closed", "_quiet")
+    __slots__ = ("_crowd", "_cut", "_ends_with_client", "_half_closed", "_quiet", "_when_lost")
 
     def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, quiet: Quiet, crowd: Crowd) -> None:
         super().__init__(
@@ -44,6 +45,7 @@ class Connection(web.RequestHandler):
         #: The client sends no more, and still gets its answers.
         self._half_closed = False
         self._ends_with_client = False
+        self._when_lost: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -71,13 +73,16 @@ class Connection(web.RequestHandler):
             self._loop.call_later(HANDLED_WITHIN, self._end_if_broken_off)
         return True
 
-    def end_with_client(self) -> None:
+    def end_with_client(self, when_lost: Callable[[], None]) -> None:
         """Called by a handler whose answer has no end: it ends once the client sends no more.
+
+        `when_lost` is called when the connection is gone.
 
         Raises:
             ConnectionResetError: the client sends no more already.
         """
         self._ends_with_client = True
+        self._when_lost = when_lost
         if self._half_closed and self.transport is not None:
             self.transport.close()
             raise ConnectionResetError("the client sends no more")
@@ -116,6 +121,8 @@ class Connection(web.RequestHandler):
         self._crowd.left(self)
         self._keep()
         super().connection_lost(exc)
+        if self._when_lost is not None:
+            self._when_lost()
 
     def handle_error(
         self,

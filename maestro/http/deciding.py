@@ -8,7 +8,7 @@ from aiohttp import web
 
 from maestro.events import BadInput
 from maestro.http.checking import checked
-from maestro.http.inputs import parse_object, read_body, user_of
+from maestro.http.inputs import MAX_OBJECT, parse_object, read_body, user_of
 from maestro.http.request_context import principal
 from maestro.http.shapes.decisions import (
     ApproveBody,
@@ -50,7 +50,7 @@ def body_of(kind: type[Decision]) -> type[DecisionBody]:
 
 async def decision_body(request: web.Request) -> dict[str, Any]:
     """Return the body of a decision; an empty one is an empty object. Raises `BadInput`, and `Problem`."""
-    body = await read_body(request)
+    body = await read_body(request, MAX_OBJECT)
     return parse_object(body) if body else {}
 
 

@@ -11,6 +11,7 @@ from maestro.http.actor_client import Unavailable, UnknownSystem, of_each
 from maestro.http.checking import checked
 from maestro.http.deciding import check_reason, decision_body
 from maestro.http.documents import Documents
+from maestro.http.idempotency import OPEN
 from maestro.http.inputs import user_of
 from maestro.http.keys import DOCUMENTS, GUARDS, note
 from maestro.http.replies import STATUS, Denied, Problem, reply
@@ -53,7 +54,9 @@ async def decide_many(request: web.Request) -> web.StreamResponse:
 
     items = await of_each(digests, one)
     counts = {name: sum(item["outcome"] == name for item in items) for name in (DECIDED, NOTED, REFUSED, UNKNOWN)}
-    return reply(orjson.dumps({**counts, "items": items}))
+    answer = reply(orjson.dumps({**counts, "items": items}))
+    answer[OPEN] = counts[UNKNOWN] > 0  # sent again under its key it is tried again
+    return answer
 
 
 async def _decided(

@@ -20,6 +20,10 @@ HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 #: Answers kept: per caller, in all, bytes in all, and for how many seconds.
 PER_CALLER, IN_ALL, BYTES, KEPT_FOR = 500, 10_000, 64 * 1024 * 1024, 24 * 3600.0
+#: Marks an answer that says of something that it is not known whether it was done.
+OPEN: Final = web.ResponseKey("open", bool)
+#: The header of an answer that was given before.
+REPLAYED: Final = "Idempotency-Replayed"
 _TABLE: Final = "answers"
 
 
@@ -50,7 +54,7 @@ class Replays(Protocol):
         """
 
     async def end(self, ticket: Ticket, response: web.StreamResponse | None, system: str = "") -> None:
-        """Keep a final answer; one that leaves open whether it was done (5xx, or none) is not kept.
+        """Keep a final answer; one that leaves open whether it was done (5xx, `OPEN`, or none) is not kept.
 
         `system`: the one it is about.
         """
@@ -68,6 +72,8 @@ def settled(response: web.StreamResponse | None) -> Settled | None:
     """Return an answer as it is kept; None: it leaves open whether the request was done."""
     if not isinstance(response, web.Response) or response.status >= 500:  # noqa: PLR2004 - the server's errors
         return None
+    if response.get(OPEN):
+        return None
     body = bytes(response.body) if isinstance(response.body, bytes | bytearray) else b""
     return Settled(response.status, response.headers.get("Content-Type", ""), body)
 
@@ -82,7 +88,7 @@ def used(ticket: Ticket, fingerprint: str, *, under_way: bool) -> None:
 
 def repeated(status: int, type_: str, body: bytes) -> web.Response:
     """Return an answer that was given before."""
-    headers = {"Content-Type": type_, "Idempotency-Replayed": "true"}
+    headers = {"Content-Type": type_, REPLAYED: "true"}
     return web.Response(status=status, body=body, headers=headers)
 
 

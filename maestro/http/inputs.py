@@ -8,7 +8,8 @@ import orjson
 from aiohttp import web
 
 from maestro import json_text
-from maestro.events import BadInput, check_system_id
+from maestro.access.roles import for_a_person
+from maestro.events import LARGE, BadInput, check_system_id, heads
 from maestro.http.checking import query_of
 from maestro.http.keys import SETTINGS
 from maestro.http.replies import Denied, Problem
@@ -18,28 +19,40 @@ from maestro.http.shapes.shared import MAX_ID, PageQuery
 
 #: Seconds a client may take to send its body.
 BODY_TIMEOUT: Final = 30.0
+#: Bytes of a body that is decoded whole while lock checks wait: a hundred times a long decision.
+MAX_OBJECT: Final = 1024 * 1024
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 
 
-async def read_body(request: web.Request) -> bytes:
+async def read_body(request: web.Request, most: int | None = None) -> bytes:
     """Return the whole body.
 
     Raises:
-        Problem: 413 when larger than `max_body_bytes`, 408 when it does not arrive in time, 400 when it breaks off.
+        Problem: 413 when larger than `max_body_bytes`, or than `most`, 408 when it does not arrive in time, 400 when it
+            breaks off.
     """
-    limit = request.app[SETTINGS].max_body_bytes
+    largest = request.app[SETTINGS].max_body_bytes
+    limit = largest if most is None else min(largest, most)
     too_large = Problem(413, f"body: is larger than {limit} bytes")
     if (request.content_length or 0) > limit:
         raise too_large
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            return await request.read()
+            body = await request.read()
     except TimeoutError:
         raise Problem(408, f"body: did not arrive within {BODY_TIMEOUT:.0f} s") from None
     except web.HTTPRequestEntityTooLarge:
         raise too_large from None
     except (web.RequestPayloadError, ConnectionError) as broken:
         raise Problem(400, "body: broke off or is malformed") from broken
+    if len(body) > limit:
+        raise too_large
+    return body
+
+
+async def read_object(request: web.Request) -> dict[str, Any]:
+    """Return what a person sends, a JSON object. Raises `BadInput`, and `Problem` as `read_body`."""
+    return parse_object(await read_body(request, MAX_OBJECT))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -54,7 +67,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def parse_passed_on(body: bytes) -> dict[str, Any]:
-    """Parse an event that is passed on byte for byte: also what only some decoders take. Raises `BadInput`."""
+    """Parse an event that is passed on byte for byte, also what only some decoders take; of a large one what is read.
+
+    Raises `BadInput`.
+    """
+    if len(body) > LARGE:
+        return heads(body)
     try:
         fields = json_text.loads(body)
     except ValueError as problem:
@@ -68,16 +86,21 @@ def user_of(named: str | None) -> str:
     """Return who decides: the credential's holder, or who is `named` when no credential tells.
 
     Raises:
-        BadInput: nobody is named.
-        Denied: somebody else than the credential's holder is named.
+        BadInput: nobody is named, or what stands for no person.
+        Denied: somebody else than the credential's holder is named, or its name stands for no person.
     """
     caller = principal()
     if not caller.proven:
         if named is None or not named.strip():
             raise BadInput("user", "is missing")
+        if not for_a_person(named):
+            name = named.strip()[:40]
+            raise BadInput("user", f"{name} stands for what no person decided; give a person's name")
         return named
     if named is not None and named != caller.name:
         raise Denied(403, f"user: the credential is {caller.name}'s, who cannot decide for another")
+    if not for_a_person(caller.name):  # a token of before such names were refused
+        raise Denied(403, f"user: {caller.name} stands for what no person decided; use a token of another name")
     return caller.name
 
 

@@ -16,7 +16,7 @@ from maestro.access.audit import AuditError, Entry
 from maestro.events import BadInput
 from maestro.http.actor_client import Unavailable, UnknownSystem
 from maestro.http.guards import Guards
-from maestro.http.idempotency import HEADER, ticket
+from maestro.http.idempotency import HEADER, REPLAYED, ticket
 from maestro.http.inputs import read_body
 from maestro.http.keys import FACTS, QUIET
 from maestro.http.log_limits import cut
@@ -55,10 +55,14 @@ def wrapped(operation: Operation, guards: Guards) -> Handler:
                 denied = True
                 context = context or (RequestContext(error.caller) if error.caller else None)
             response = explained(request, _fitting(operation, error))
+            if request.writer.output_size and request.transport is not None:
+                # An answer has begun: another head would stand in the middle of it. So would a whole end of it lie.
+                request.transport.abort()
         english = response
         response = unchanged(request, await in_language(operation, request, english))
         compress(request, response)
         whole = operation.decides and not (operation.records_itself and response.status == HTTPStatus.OK)
+        whole = whole and REPLAYED not in response.headers  # it was recorded when it was decided
         if denied or whole or (operation.recorded and response.status == HTTPStatus.OK):
             await _record(operation, guards, request, context, english, denied=denied)
         _log(operation, request, context, response.status, time.monotonic() - started, denied=denied)

@@ -49,7 +49,9 @@ class Operation:
     cost: float = 1.0
     #: Media type of the answer.
     media: str = "application/json"
-    #: It is answered until the client leaves.
+    #: Its answer is sent part by part while it is made: it takes no HEAD.
+    streamed: bool = False
+    #: It is streamed until the client leaves.
     endless: bool = False
     #: Left out of the API description.
     hidden: bool = False

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from maestro.http.actor_client import Unavailable
+from maestro.http.actor_client import Unavailable, UnknownSystem
 from maestro.http.comparing import Compared
 from maestro.http.outcome import ENOUGH, Outcomes, Replays, UnitReplayed
 from maestro.http.replies import Problem
@@ -41,7 +41,7 @@ async def exported(outcomes: Outcomes, first: Replays, ask: Callable[[int], Awai
                 failed, told = (failed + 1 if problem else 0), problem
         try:
             page = await _next(page, ask)
-        except (Problem, Unavailable, TimeoutError) as problem:
+        except (Problem, Unavailable, UnknownSystem, TimeoutError, msgspec.DecodeError) as problem:
             rest = f"the other units are not told: {problem or 'the system does not answer'}"
             yield _lines([(*("" for _ in COLUMNS[:-1]), rest)])
             return

@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiohttp import web
 from msgspec.structs import replace
 
-from maestro.events import BadInput, check_system_id, parse_event
+from maestro.events import LARGE, BadInput, check_system_id, event_of, heads, parse_event
 from maestro.http.actor_client import ActorClient, Unavailable, UnknownSystem
 from maestro.http.idempotency import HEADER, KEY
 from maestro.http.inputs import parse_passed_on, queue_system, read_body
@@ -59,7 +59,7 @@ async def failure(request: web.Request) -> web.StreamResponse:
 async def persist_sync(request: web.Request) -> web.StreamResponse:
     """Judge one persist event and answer with what became of it."""
     body = await read_body(request)
-    event = parse_event(body)
+    event = event_of(heads(body), body) if len(body) > LARGE else parse_event(body)
     note(request, system=event.system_id, instance=event.instance_id)
     question = PersistSync(body, _idempotency_key(request), uuid4().hex)
     actor_client, timeout = request.app[ACTOR_CLIENT], request.app[SETTINGS].sync_timeout

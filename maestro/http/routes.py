@@ -162,6 +162,7 @@ def _documents() -> Iterable[Operation]:
     yield _get(
         f"{_REPROCESSING}/{{id}}/outcome.csv", reprocessings.outcome_csv, "outcome_csv", Role.VIEWER,
         "The same of all units, as CSV: a line for each value", {200: str}, media="text/csv", cost=_DEAR,
+        streamed=True,
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/report", report.page, "report", Role.VIEWER,
@@ -376,7 +377,7 @@ def _route(operation: Operation, guards: Guards, proceed: Handler) -> web.RouteD
     path = operation.route or operation.path
     # A GET answers HEAD, too.
     if operation.method == hdrs.METH_GET:
-        return web.get(path, handler, expect_handler=expected)
+        return web.get(path, handler, expect_handler=expected, allow_head=not (operation.streamed or operation.endless))
     return web.route(operation.method, path, handler, expect_handler=expected)
 
 

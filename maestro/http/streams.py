@@ -44,7 +44,7 @@ async def _stream(request: web.Request, system_id: str) -> web.StreamResponse:
         try:
             await response.prepare(request)
             if isinstance(request.protocol, Connection):
-                request.protocol.end_with_client()
+                request.protocol.end_with_client(subscription.wake)
             await _send(request, response, live, subscription, system_id)
         except ConnectionError:
             pass  # the client is gone

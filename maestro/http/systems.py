@@ -14,7 +14,7 @@ from maestro.events import BadInput, check_system_id
 from maestro.http.actor_client import ActorClient, answer_of, of_each
 from maestro.http.checking import checked, query_of
 from maestro.http.deciding import check_reason, decision_body
-from maestro.http.inputs import parse_object, path_number, path_system, query_page, read_body, user_of
+from maestro.http.inputs import path_number, path_system, query_page, read_object, user_of
 from maestro.http.keys import ACTOR_CLIENT, CLUSTER, ENTITIES, LABELS, SETTINGS, note
 from maestro.http.overwrites import AT_MOST, Overwriting
 from maestro.http.replies import answered, problem, reply
@@ -73,12 +73,12 @@ def _owners(request: web.Request, system_ids: Collection[str]) -> Mapping[str, s
 
 
 async def _broker_trouble(actor_client: ActorClient) -> str:
-    """Say what keeps the broker from its work, as the parts that use it say; empty when nothing does."""
+    """Say what keeps the broker from its work, as the parts that use it say, or that they do not; else nothing."""
     try:
         async with asyncio.timeout(READY_TIMEOUT):
             problems = await actor_client.readiness()
     except TimeoutError:
-        return ""
+        return f"no answer within {READY_TIMEOUT:g} s"
     found = (cause for cause in problems.values() if cause.startswith(BROKER_PROBLEM))
     return next(found, "").removeprefix(BROKER_PROBLEM)
 
@@ -167,7 +167,7 @@ async def error_groups(request: web.Request) -> web.StreamResponse:
 async def redrive(request: web.Request) -> web.StreamResponse:
     """Give chosen messages of one system's error queue, or all, back to be judged again."""
     system_id = path_system(request)
-    body = checked(parse_object(await read_body(request)), RedriveBody)
+    body = checked(await read_object(request), RedriveBody)
     question = _redrive(body, user_of(body.user))
     if question.groups:
         note(request, user=question.user, groups=",".join(f"{one.key} ({one.count})" for one in question.groups))
@@ -230,7 +230,7 @@ async def copy_store(request: web.Request) -> web.StreamResponse:
 async def resolve_doubt(request: web.Request) -> web.StreamResponse:
     """Say what became of a commit in doubt."""
     system_id, key = path_system(request), request.match_info["key"]
-    body = checked(parse_object(await read_body(request)), ResolveBody)
+    body = checked(await read_object(request), ResolveBody)
     user = user_of(body.user)
     note(request, user=user, key=key, verdict=body.verdict)
     question = ResolveDoubt(key, user, check_reason(body.reason), body.verdict)

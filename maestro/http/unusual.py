@@ -129,7 +129,7 @@ class Unusual:
                 return {}
             found = await compared(Comparison(history.read, history.computed, branch, keep=LOOKED))
             look.changed = found.changed
-            look.values = tuple(one for one in found.values if one.change == CHANGED and one.difference is not None)
+            look.values = tuple(one for one in found.values if _numbers(one))
             rows = await rows_of(history.read, {(one.type, one.id) for one in look.values})
         for key, row in rows.items():
             look.past[key] = past = _Past(one.field for one in look.values if (one.type, one.id) == key)
@@ -213,6 +213,12 @@ def _past(measure: Measure) -> dict[str, Any]:
     about: dict[str, Any] = msgspec.to_builtins(measure)
     del about["verdict"]
     return about
+
+
+def _numbers(value: Value) -> bool:
+    """Whether a value was and is a number; one of many digits is shown as a text."""
+    told = value.change == CHANGED and value.difference is not None
+    return told and _number(value.before) is not None and _number(value.after) is not None
 
 
 def _number(value: object) -> float | None:

@@ -85,7 +85,7 @@ class Post:
                 return "" if 200 <= answer.status < 300 else f"{_shown(url)}: status {answer.status}"  # noqa: PLR2004 - success
         except TimeoutError:
             return f"{_shown(url)}: no answer in {self._timeout.total:g} s"
-        except aiohttp.ClientError as problem:
+        except (aiohttp.ClientError, UnicodeError) as problem:  # a host name that cannot even be looked up
             return f"{_shown(url)}: {type(problem).__name__}"  # its text may hold the URL
 
 
@@ -130,7 +130,7 @@ class Email:
             return f"{where}: {problem.code} {problem.message[:_SHOWN]}"
         except ssl.SSLError as problem:
             return f"{where}: TLS: {problem.reason or problem}"
-        except (aiosmtplib.SMTPException, OSError) as problem:
+        except (aiosmtplib.SMTPException, OSError, UnicodeError) as problem:
             return f"{where}: {type(problem).__name__}: {str(problem)[:_SHOWN]}"
         return ""
 

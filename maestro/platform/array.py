@@ -3,11 +3,11 @@
 A part takes a fraction of a millisecond to decode, so nobody on the event loop waits for the rest.
 """
 
-import re
 from typing import Any, Final
 
 import msgspec
 
+from maestro.json_text import without_surrogates
 from maestro.platform.errors import WrongShapeError
 
 #: Bytes that are gathered before they are decoded.
@@ -16,15 +16,6 @@ PART: Final = 128 * 1024
 MAX_ROW: Final = 8 * 1024 * 1024
 #: Places where a part may end that are tried before more bytes are waited for.
 _TRIES: Final = 16
-_SURROGATE: Final = re.compile(rb"\\u[dD]")
-
-
-def decodable(part: bytes) -> bytes:
-    """Return JSON without escapes of surrogates, which may stand alone (as Node writes a cut emoji); as long as before.
-
-    Another character in their place is as good where only the end of a text matters.
-    """
-    return _SURROGATE.sub(rb"\\u0", part) if _SURROGATE.search(part) else part
 
 
 class ArrayReader:
@@ -69,7 +60,7 @@ class ArrayReader:
         if self._begun:
             self._buffer[0:1] = b"["
         rest = bytes(self._buffer)
-        rows = self._decoder.decode(decodable(rest))
+        rows = self._decoder.decode(without_surrogates(rest))
         if self._begun and not rows:
             raise WrongShapeError("nothing comes after a comma")
         self.note(rows, rest)
@@ -89,7 +80,7 @@ class ArrayReader:
                 break
             part = bytes(buffer[: end + 1]) + b"]"
             try:
-                rows = self._decoder.decode(decodable(part))
+                rows = self._decoder.decode(without_surrogates(part))
             except msgspec.ValidationError:
                 raise
             except msgspec.DecodeError:

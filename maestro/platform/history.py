@@ -1,17 +1,20 @@
-"""What an instance read and what it computed, from Process Memory's `history`: its event, then its datasets in turn.
+"""What an instance read and what it computed.
 
+Process Memory's `history` has its event, then its datasets in turn; `head` has the last dataset.
 Rows stay undecoded: who compares them decodes one after the other, and gives way to others in between.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from maestro.platform.array import decodable
+from maestro.json_text import without_surrogates
 from maestro.platform.errors import WrongShapeError
 
-#: Bytes of a history that is taken; of a larger one nothing is kept.
+T = TypeVar("T")
+
+#: Bytes of such an answer that is taken; of a larger one nothing is kept.
 LIMIT: Final = 16 * 1024 * 1024
 
 #: Commas in it: each may part two rows, and a row takes memory however short it is.
@@ -36,7 +39,8 @@ class _Kept(msgspec.Struct, gc=False):
     dataset: _Dataset | None = None
 
 
-_DECODER: Final = msgspec.json.Decoder(list[_Kept] | None)
+_HISTORY: Final = msgspec.json.Decoder(list[_Kept] | None)
+_HEAD: Final = msgspec.json.Decoder(_Kept | list[_Kept] | None)
 #: The dataset as read, and as computed.
 _BOTH: Final = 2
 
@@ -74,15 +78,26 @@ def history_of(answer: bytes) -> History | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no history.
     """
-    if answer.count(b",") > MOST_PARTS:
-        raise WrongShapeError(f"it has more than {MOST_PARTS} parts")
-    try:
-        kept = _DECODER.decode(answer)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError:
-        kept = _DECODER.decode(decodable(answer))
-    datasets = [one.dataset for one in (kept or ())[1:] if one.dataset is not None]
+    datasets = [one.dataset for one in (_decoded(_HISTORY, answer) or ())[1:] if one.dataset is not None]
     if len(datasets) < _BOTH:
         return None
     return History(datasets[0].entities, datasets[-1].entities)
+
+
+def dataset_of(answer: bytes) -> Rows | None:
+    """Return the rows of a head; None when it has no dataset. Raises as `history_of`."""
+    kept = _decoded(_HEAD, answer)
+    if isinstance(kept, list):
+        kept = kept[-1] if kept else None
+    return None if kept is None or kept.dataset is None else kept.dataset.entities
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], answer: bytes) -> T:
+    if answer.count(b",") > MOST_PARTS:
+        raise WrongShapeError(f"it has more than {MOST_PARTS} parts")
+    try:
+        return decoder.decode(answer)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return decoder.decode(without_surrogates(answer))

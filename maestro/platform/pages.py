@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from maestro.platform.array import ArrayReader, decodable
+from maestro.json_text import without_surrogates
+from maestro.platform.array import ArrayReader
 from maestro.platform.errors import WrongShapeError
 
 #: Bytes of a page's rows; a page ends before the row that would make it larger.
@@ -41,7 +42,7 @@ class PageReader(ArrayReader):
         first = max(0, self._after - self._total)
         wanted = rows[first : first + self._limit - len(self._rows)] if len(self._rows) < self._limit else ()
         at = 0
-        if wanted and (lenient := decodable(part)) is not part:
+        if wanted and (lenient := without_surrogates(part)) is not part:
             for raw in rows[:first]:
                 at = lenient.index(bytes(raw), at) + len(bytes(raw))
         else:

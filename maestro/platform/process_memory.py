@@ -1,18 +1,20 @@
 """Process Memory: the origin events of instances, and the platform's home of reprocessing documents."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from maestro.json_text import elements, text_of
 from maestro.platform.errors import WrongShapeError
-from maestro.platform.history import Gathered, History, history_of
-from maestro.platform.rows import DatasetRows, reads_of, rows_of
-from maestro.platform.target import address
+from maestro.platform.history import Gathered, History, Rows, dataset_of, history_of
+from maestro.platform.rows import reads_of
+from maestro.platform.target import Target, address
 from maestro.platform.transport import CallName, Transport, nothing
 from maestro.rules.ledger import Reads
+
+T = TypeVar("T")
 
 _HEAD: Final = CallName("process_memory", "head")
 _HISTORY: Final = CallName("process_memory", "history")
@@ -86,13 +88,17 @@ class ProcessMemory:
         """
         return self._transport.call(_FIND, "GET", self._documents.asking(**{field: value}), _list)
 
-    def dataset(self, instance_id: str, branch: str, *, tries: int | None = None) -> Awaitable[DatasetRows | None]:
-        """Return, by their names, the rows that the instance read, computing on `branch`; None without a dataset.
+    def dataset(self, instance_id: str, *, tries: int | None = None) -> Awaitable[Rows | None]:
+        """Return the rows that the instance read, each as it came; None without a dataset.
 
-        `tries` replaces the setting. Raises as `reads`.
+        `tries` replaces the setting.
+
+        Raises:
+            SiblingUnreachable: no usable answer; an answer of more than `history.LIMIT` bytes is none.
+            SiblingRefused: Process Memory answered 4xx.
         """
         target = self._base.below(instance_id, "head")
-        return self._transport.call(_HEAD, "GET", target, lambda answer: rows_of(answer, branch), tries=tries)
+        return self._transport.retried(lambda: self._bounded(_HEAD, target, dataset_of), tries)
 
     async def history(self, instance_id: str) -> History | None:
         """Return the rows as the instance read them first, and as it computed them last; None without both. One try.
@@ -101,14 +107,16 @@ class ProcessMemory:
             SiblingUnreachable: no usable answer; an answer of more than `history.LIMIT` bytes is none.
             SiblingRefused: Process Memory answered 4xx.
         """
+        return await self._bounded(_HISTORY, self._base.below(instance_id, "history"), history_of)
+
+    async def _bounded(self, name: CallName, target: Target, decoded: Callable[[bytes], T]) -> T:
         gathered = Gathered()
 
-        def decode(rest: bytes) -> History | None:
+        def decode(rest: bytes) -> T:
             gathered.feed(rest)  # what came compressed
-            return history_of(gathered.end())
+            return decoded(gathered.end())
 
-        target = self._base.below(instance_id, "history")
-        return await self._transport.once(_HISTORY, "GET", target, decode, sink=gathered.feed)
+        return await self._transport.once(name, "GET", target, decode, sink=gathered.feed)
 
     def save_document(self, id: str, body: bytes) -> Awaitable[None]:  # noqa: A002 - the document's own word
         """Store a reprocessing document (its JSON) in the place of the one with that id, or as a new one.

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from maestro.platform.array import ArrayReader, decodable
+from maestro.json_text import without_surrogates
+from maestro.platform.array import ArrayReader
 from maestro.platform.errors import WrongShapeError
 from maestro.rules.ledger import Footprint, Read, Reads, base_key, writer_key
 
@@ -33,6 +34,7 @@ class _Row(msgspec.Struct, gc=False):
 
 
 _ROWS: Final = msgspec.json.Decoder(list[_Row])
+_ROW: Final = msgspec.json.Decoder(_Row)
 
 
 def _text(value: Any) -> str:
@@ -112,7 +114,7 @@ def reads_of(answer: bytes, branch: str) -> Reads | None:
     Raises:
         WrongShapeError, msgspec.DecodeError: it is no dataset.
     """
-    head = _HEAD.decode(decodable(answer))
+    head = _HEAD.decode(without_surrogates(answer))
     if isinstance(head, list):
         head = head[-1] if head else None
     if head is None or head.dataset is None:
@@ -134,37 +136,22 @@ class ReadRow(msgspec.Struct, frozen=True):
     wrote: bool
 
 
-class DatasetRows(msgspec.Struct, frozen=True):
-    """The rows that a computation read, and how many it creates."""
+def read_row(type_: str, row: bytes, branch: str) -> ReadRow | None:
+    """Return a row of a dataset, listed under `type_`, by its names; None for one that the computation created.
 
-    read: tuple[ReadRow, ...]
-    created: int
-
-
-def rows_of(answer: bytes, branch: str) -> DatasetRows | None:
-    """Return what a computation on `branch` read, by names, from Process Memory's `head`; None without a dataset.
+    `branch`: where the computation was.
 
     Raises:
-        WrongShapeError, msgspec.DecodeError: it is no dataset.
+        WrongShapeError, msgspec.DecodeError: it is no row.
     """
-    head = _HEAD.decode(answer)
-    if isinstance(head, list):
-        head = head[-1] if head else None
-    if head is None or head.dataset is None:
+    found = _ROW.decode(row)
+    metadata = found.metadata
+    if metadata.changeTrack == _CREATE:
         return None
-    found, created = [], 0
-    for type_, rows in head.dataset.entities.items():
-        for row in rows:
-            metadata = row.metadata
-            if metadata.changeTrack == _CREATE:
-                created += 1
-                continue
-            name = _text(row.id) or _text(metadata.rid)
-            base = _base(metadata, metadata.type or type_, row.id)
-            wrote = metadata.changeTrack in _CHANGES
-            writer = metadata.instance_id or ""
-            found.append(ReadRow(base, metadata.type or type_, name, metadata.branch or branch, writer, wrote))
-    return DatasetRows(tuple(found), created)
+    base = _base(metadata, metadata.type or type_, found.id)
+    name = _text(found.id) or _text(metadata.rid)
+    wrote = metadata.changeTrack in _CHANGES
+    return ReadRow(base, metadata.type or type_, name, metadata.branch or branch, metadata.instance_id or "", wrote)
 
 
 def _reads(entities: dict[str, list[_Row]], branch: str) -> Iterator[Read]:

@@ -19,7 +19,17 @@ def webhook_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.fragment:
         raise ValueError("must be an http:// or https:// URL without a user and a fragment")
+    check_host(parts.hostname)
     return value
+
+
+def check_host(name: str) -> str:
+    """Return the name of a host. Raises `ValueError`: it is none that can be looked up."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        raise ValueError("must have a host of which each part has 1 to 63 characters") from None
+    return name
 
 
 #: The kind of a problem that only several settings together have, wherever each of them stands.

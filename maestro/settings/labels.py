@@ -9,7 +9,6 @@
 A text is one for all languages, or one for each; a language without one takes the other's.
 """
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from maestro.settings.problems import SettingsError
+from maestro.settings.toml_file import read_toml
 
 #: The languages there are; the first stands in where nothing else does.
 LANGUAGES: Final = ("en", "pt-BR")
@@ -55,13 +55,7 @@ def read_labels(file: str) -> Labels:
     """
     if not file:
         return {}
-    try:
-        found = tomllib.loads(Path(file).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "is not UTF-8"
-        raise SettingsError([f"{file}: cannot be read: {reason}"]) from problem
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
-        raise SettingsError([f"{file}: is no TOML: {problem}"]) from problem
+    found = read_toml(Path(file))
     parser = _Parser(file)
     labels = {
         system: {type_: parser.type_labels((system, type_), value) for type_, value in types.items()}

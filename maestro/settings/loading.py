@@ -1,7 +1,6 @@
 """Finds the configuration file, puts the layers on top of each other and makes `Settings` of them."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +21,7 @@ from maestro.settings.labels import read_labels
 from maestro.settings.layers import DEFAULT, Key, Layer, leaves, merged, plain
 from maestro.settings.model import Settings
 from maestro.settings.problems import SettingsError, all_keys, describe, describe_together, unknown_variable
+from maestro.settings.toml_file import read_toml
 
 #: Looked for in the working directory, in this order, when no file is named.
 USUAL_FILES: Final = (Path("maestro.toml"), Path("config/maestro.toml"))
@@ -108,15 +108,7 @@ def _default_layer() -> Layer:
 
 
 def _file_layer(path: Path) -> Layer:
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark there
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "is not UTF-8"
-        raise SettingsError([f"{path}: cannot be read: {reason}"]) from problem
-    try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
-        raise SettingsError([f"{path}: is no TOML: {problem}"]) from problem
+    values = read_toml(path)
     _dates_as_text(values.get("policy"))
     return Layer(values, {key: str(path) for key, _ in leaves(values)})
 

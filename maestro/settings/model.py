@@ -19,7 +19,18 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from maestro.settings.access import AccessSettings
-from maestro.settings.base import TOGETHER, Count, Port, Seconds, Section, SystemId, WebhookUrl, together, webhook_url
+from maestro.settings.base import (
+    TOGETHER,
+    Count,
+    Port,
+    Seconds,
+    Section,
+    SystemId,
+    WebhookUrl,
+    check_host,
+    together,
+    webhook_url,
+)
 from maestro.settings.notify import NotifySettings
 from maestro.settings.policies import PolicySettings
 from maestro.settings.servers import BrokerSettings, ClusterSettings, StoreSettings
@@ -122,7 +133,7 @@ class Sibling(Section):
     """Address of a sibling service."""
 
     scheme: Literal["http", "https"] = "http"
-    host: Annotated[str, Field(pattern=r"^[^\s/@]+$")] = "localhost"
+    host: Annotated[str, Field(pattern=r"^[^\s/@]+$"), AfterValidator(check_host)] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535)]
 
     @property

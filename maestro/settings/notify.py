@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from maestro.settings.base import Port, Seconds, Section, together, webhook_url
+from maestro.settings.base import Port, Seconds, Section, check_host, together, webhook_url
 
 Kind = Literal[
     "pending", "late", "paused", "unreplayable", "doubt", "stalled", "failed", "cancelled", "errors", "unavailable"
@@ -56,7 +56,7 @@ class EmailSettings(Section):
     """E-mail, by SMTP."""
 
     #: The mail server; empty: this way is not used.
-    host: Annotated[str, Field(pattern=r"^[^\s/@]*$")] = ""
+    host: Annotated[str, Field(pattern=r"^[^\s/@]*$"), AfterValidator(check_host)] = ""
     port: Port = 587
     #: "starttls" (usually port 587), "tls" from the first byte (465), or "none": on a network that is trusted.
     security: Literal["starttls", "tls", "none"] = "starttls"

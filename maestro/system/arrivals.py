@@ -3,7 +3,16 @@
 from typing import Any
 
 from maestro import json_text
-from maestro.events import BadInput, Event, NoEvent, celery_body, parse_arrival, parse_event
+from maestro.events import (
+    BadInput,
+    CeleryMessage,
+    Event,
+    NoEvent,
+    celery_body,
+    check_lengths,
+    parse_arrival,
+    parse_event,
+)
 from maestro.messages.ingress import Arrived, DeadLetter, Source
 from maestro.messages.questions import ForgetAnswer, PersistSync
 from maestro.rules import identity
@@ -17,6 +26,8 @@ def accept(arrived: Arrived, system_id: str, max_bytes: int) -> EventArrived | D
             raise NoEvent("body", f"is larger than {max_bytes} bytes")
         message = parse_arrival(arrived.body)
         _check_owner(message.event, system_id)
+        if arrived.source is not Source.WAIT and not arrived.redelivered:  # else it may have been admitted already
+            check_lengths(message)
     except BadInput as problem:
         no_event = isinstance(problem, NoEvent)
         return DeadLetter("", arrived.body, str(problem), no_event=no_event, refs=(arrived.ref,))
@@ -33,6 +44,7 @@ def accept_sync(question: PersistSync, system_id: str, ticket: int) -> tuple[Eve
     """Parse a sync persist; return the fact and the body the event would have on its queue. Raises `BadInput`."""
     event = parse_event(question.event)
     _check_owner(event, system_id)
+    check_lengths(CeleryMessage("", event))
     fact = _arrival(
         event, "", ticket=ticket, fingerprint=sync_fingerprint(question), call=question.call,
         impatient=question.impatient,

@@ -50,7 +50,7 @@ from maestro.rules.commands import Reply
 from maestro.rules.document import Document
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import document_json, sync_answer
-from maestro.system import policy_views, store_view, views
+from maestro.system import policy_views, store_view, views, waiting_views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import fact_of
@@ -208,9 +208,9 @@ class Questions:
     ) -> Answer:
         match question:
             case ListWaiting(after=after, limit=limit):
-                return views.waiting(self._system, self._engine.repository, after, limit)
+                return waiting_views.waiting(self._system, self._engine.repository, after, limit)
             case GetWaiting(number=number):
-                return views.waiting_event(self._system, self._engine.repository, number)
+                return waiting_views.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):
                 return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):

@@ -1,18 +1,14 @@
 """What a system tells of itself: pure renderings of its state for the gateway."""
 
 import itertools
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
 
-from maestro import json_text, titles
-from maestro.events import parse_celery
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
-from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.ledger_book import Stale, StaleState
 from maestro.rules.pace import Estimate
@@ -34,12 +30,13 @@ from maestro.rules.status import Status
 from maestro.rules.unit import Unit, UnitState, name_of
 from maestro.statuses import SystemState
 from maestro.system import ledger_records
+from maestro.system.pages import page_of
 from maestro.system.repository import Repository
 
+#: Bytes of all documents, where no page of them is asked for: what one answer to the gateway may hold.
+MAX_LIST: Final = 64 * 1024 * 1024
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
-#: Bytes of a waiting event's body that a list looks into for what the event is of.
-MOST_LOOKED_AT = 64 * 1024
 #: Resolved doubts that are shown, the newest ones.
 RESOLVED_SHOWN = 100
 _STATES = (
@@ -154,54 +151,12 @@ def _left(doc: Document) -> int:
     return len(doc.outstanding) + len(doc.set_aside) + busy
 
 
-def waiting(system: System, repository: Repository, after: int, limit: int) -> Answer:
-    """Render a page of the waiting events, oldest first."""
-    page: list[Delivery] = []
-    for number, delivery in system.waiting.items():
-        if number > after:
-            page.append(delivery)
-            if len(page) == limit:
-                break
-    last = page[-1].number if page else after
-    more = bool(system.waiting) and next(reversed(system.waiting)) > last
-    events = [_event(one) | _subject(repository, one) for one in page]
-    body = {"total": len(system.waiting), "events": events, "next": last if more else None}
-    return Answer(Code.OK, orjson.dumps(body))
-
-
-def _subject(repository: Repository, delivery: Delivery) -> dict[str, str]:
-    """Return what its body says it is of: persist events are all of one name. A large body is not gone through."""
-    body = repository.body(delivery.number)
-    if body is None or len(body) > MOST_LOOKED_AT:
-        return {"process": "", "about": ""}
-    event = json_text.loads(parse_celery(body).event.raw)
-    process = event.get("processId")
-    return {
-        "process": json_text.plain(process) if isinstance(process, str) else "",
-        "about": json_text.plain(titles.gist(event.get("payload"))),
-    }
-
-
-def waiting_event(system: System, repository: Repository, number: int) -> Answer:
-    """Render one waiting event with its body."""
-    delivery = system.waiting.get(number)
-    body = repository.body(number) if delivery is not None else None
-    if delivery is None or body is None:
-        return Answer(Code.NOT_FOUND, message=f"no event {number} waits")
-    event = msgspec.Raw(parse_celery(body).event.raw)
-    return Answer(Code.OK, msgspec.json.encode(_event(delivery) | _subject(repository, delivery) | {"event": event}))
-
-
 def skipped(system: System, after: int, limit: int) -> Answer:
     """Render a page of the skipped events, oldest first: what was not committed, who decided so and why."""
     docs = [doc for doc in system.documents.values() if doc.status is Status.SKIPPED and not doc.late]
     rest = [doc for doc in docs if doc.number > after]
-    page = rest[:limit]
-    body = {
-        "total": len(docs),
-        "skipped": [_skipped(doc) for doc in page],
-        "next": page[-1].number if len(rest) > limit else None,
-    }
+    page, told = page_of(rest, limit, lambda doc: msgspec.json.encode(_skipped(doc)))
+    body = {"total": len(docs), "skipped": told, "next": page[-1].number if len(rest) > len(page) else None}
     return Answer(Code.OK, msgspec.json.encode(body))
 
 
@@ -260,14 +215,14 @@ def stale(system: System, state: str, after: int, limit: int) -> Answer:
     book = system.ledger
     found = [one for one in book.stale.values() if not state or one.state == state]
     rest = [one for one in found if one.number > after]
-    page = rest[:limit]
+    page, told = page_of(rest, limit, lambda one: orjson.dumps(_stale(one)))
     body = {
         "total": len(found),
         "left": book.stale_left,
-        "stale": [_stale(one) for one in page],
-        "next": page[-1].number if len(rest) > limit else None,
+        "stale": told,
+        "next": page[-1].number if len(rest) > len(page) else None,
     }
-    return Answer(Code.OK, orjson.dumps(body))
+    return Answer(Code.OK, msgspec.json.encode(body))
 
 
 def _stale(one: Stale) -> dict[str, Any]:
@@ -299,19 +254,6 @@ def _skipped(doc: Document) -> dict[str, Any]:
         "skipped": history_entry(decided),
         "reconsidered": doc.reconsidered or None,
         "pendingEvent": msgspec.Raw(doc.pending_event),
-    }
-
-
-def _event(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "number": delivery.number,
-        "instanceId": delivery.instance_id,
-        "name": delivery.name,
-        "branch": delivery.branch,
-        "tag": delivery.tag,
-        "since": wire_time(delivery.admitted_at),
-        "at": zoned_time(delivery.admitted_at),
-        "waitingFor": max(0.0, round(time.time() - delivery.admitted_at, 3)),
     }
 
 
@@ -375,7 +317,10 @@ def _likely(system: System, doc: Document, shown: Estimate | None) -> dict[str, 
 
 
 def documents(system: System, rendered: Callable[[Document], bytes], question: FindDocuments) -> Answer:
-    """Answer the documents of a status (all without one), oldest first, or a page of them, each as `rendered`."""
+    """Answer the documents of a status (all without one), oldest first, or a page of them, each as `rendered`.
+
+    What would be too large for one answer ends earlier, and says which document the next one begins behind.
+    """
     status = question.status
     if status and status not in list(Status):
         return Answer(Code.INVALID, message=f"status: must be one of {', '.join(Status)}")
@@ -388,8 +333,8 @@ def documents(system: System, rendered: Callable[[Document], bytes], question: F
     if question.after:
         every = itertools.dropwhile(lambda doc: doc.id != question.after, every)
         next(every)
-    wanted = (doc for doc in every if not status or doc.status == status)
-    page = list(itertools.islice(wanted, question.limit or None))
-    more = page[-1].id if question.limit and page and next(wanted, None) is not None else ""
-    found_ones = [msgspec.Raw(document(system, doc, rendered(doc))) for doc in page]
-    return Answer(Code.OK, msgspec.json.encode(found_ones), more)
+    wanted = [doc for doc in every if not status or doc.status == status]
+    most = 0 if question.limit else MAX_LIST
+    page, told = page_of(wanted, question.limit, lambda doc: document(system, doc, rendered(doc)), most)
+    more = page[-1].id if len(wanted) > len(page) else ""
+    return Answer(Code.OK, msgspec.json.encode(told), more)

@@ -46,5 +46,5 @@ class Sender:
                 return "" if 200 <= answer.status < 300 else f"status {answer.status}"  # noqa: PLR2004 - success
         except TimeoutError:
             return f"no answer in {self._timeout.total:g} s"
-        except aiohttp.ClientError as problem:
+        except (aiohttp.ClientError, UnicodeError) as problem:  # a host name that cannot even be looked up
             return type(problem).__name__  # its text may hold the URL

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser
@@ -175,6 +176,26 @@ def test_the_preview_binds(browser: Browser, scene: Scene, tenant: Tenant) -> No
     browser.sees("Not approved", within="#decide")
     browser.press("Approve and replay 3")
     scene.reaches(doc, "finished")
+
+
+@pytest.mark.parametrize("units", [3, 20])
+def test_a_skip_binds_to_the_preview_as_well(browser: Browser, scene: Scene, tenant: Tenant, units: int) -> None:
+    names = [f"p{number}" for number in range(units)]
+    doc = scene.hold(tenant, "fix", *names)
+    opened(browser, doc)
+    fill_in(browser)
+    browser.run(HOLD_READS)
+    tenant.impacts("fix", *map(unit, [*names, "late"]))
+    scene.post(doc, "recheck")
+    browser.press("Skip and discard the commit")
+    if units > 3:
+        browser.sees("Skip so much?", within="dialog")
+        browser.press("Skip and discard the commit")
+    browser.sees("Not skipped: what would stay as it is has changed", within="#decide")
+    browser.sees(f"came in: {tenant.system}.late master", within="#decide")
+    assert scene.document(doc)["status"] == "pending_approval"
+    browser.run("release()")
+    browser.sees(f"Approve and replay {units + 1}", within="#decide")
 
 
 def test_recheck_now(browser: Browser, scene: Scene, tenant: Tenant) -> None:

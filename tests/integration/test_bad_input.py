@@ -48,6 +48,8 @@ BAD_EVENTS = [
     ({"instanceId": ""}, "instanceId"),
     ({"instanceId": 7}, "instanceId"),
     ({"instanceId": None}, "instanceId"),
+    ({"instanceId": "x" * 1001}, "instanceId: is longer than 1000 characters"),
+    ({"tag": "x" * 1_000_000}, "tag: is longer than 1000 characters"),
     ({"systemId": MISSING}, "systemId"),
     ({"systemId": "another"}, "systemId"),
     ({"systemId": "a.b"}, "systemId"),

@@ -131,6 +131,12 @@ async def test_skip_names_the_rows_that_will_not_reach_the_domain_and_reconsider
     assert "nothing was done" in declined.out
     assert (await it.document(doc["id"]))["status"] == PENDING
 
+    tenant.impacts("i1", unit("p1"), unit("p2"))
+    assert (await maestro(it, "recheck", doc["id"])).code == 0
+    stale = await maestro(it, "skip", doc["id"], "--yes", "--digest", doc["digest"])
+    assert stale.code == 5
+    assert f"+ {tenant.id('p2')} on master" in stale.err
+
     agreed = await on_terminal(it, "skip", doc["id"], "--reason", "a duplicate", answer="y")
     assert agreed.code == 0
     assert "Skip and discard the commit?" in agreed.out

@@ -35,6 +35,15 @@ def test_a_full_disk_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     logs.get(system="sysA").error("told", reason="why")
 
 
+def test_a_text_of_a_line_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(LogSettings(format="json"))
+    with logs.correlated(instance="i" * 1_000_000):
+        logs.get(system="sysA").info("told")
+    line = capsys.readouterr().err
+    assert len(line) < 2 * logs.SHOWN
+    assert orjson.loads(line)["instance"].endswith("…")
+
+
 def test_lines_are_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(LogSettings(format="json"))
     logs.get(system="sysÄ").info("told", number=7)

@@ -124,6 +124,8 @@ async def test_claims_are_mapped_by_settings(issuer: Issuer) -> None:
         ({"sub": ""}, "'sub'"),
         ({"sub": "a\nb"}, "'sub'"),
         ({"sub": "x" * 201}, "'sub'"),
+        ({"sub": "Platform"}, "no person"),
+        ({"sub": "platform:open_branch"}, "no person"),
     ],
 )
 async def test_what_is_wrong_with_the_claims(issuer: Issuer, claims: dict[str, Any], why: str) -> None:

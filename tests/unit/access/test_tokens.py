@@ -46,6 +46,12 @@ def test_names_are_checked(file: TokenFile, name: str) -> None:
         file.add(name, Role.VIEWER)
 
 
+@pytest.mark.parametrize("name", ["platform", "Maestro"])
+def test_no_name_stands_for_what_no_person_decided(file: TokenFile, name: str) -> None:
+    with pytest.raises(TokenError, match="no person"):
+        file.add(name, Role.APPROVER)
+
+
 def test_a_name_stands_for_one_token(file: TokenFile) -> None:
     file.add("ana", Role.VIEWER)
     with pytest.raises(TokenError, match="already"):
@@ -147,6 +153,24 @@ async def test_a_revoked_one_ends_within_seconds_and_others_stay(file: TokenFile
     with pytest.raises(Refused):
         await made.verify(ana)
     assert (await made.verify(ben)).name == "ben"
+
+
+async def test_a_look_that_fails_once_locks_nobody_out(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    token = file.add("ana", Role.APPROVER)
+    made = Verifier(file, recheck=1000, clock=clock)
+    await made.verify(token)
+    file.add("ben", Role.VIEWER)  # the file changes
+
+    def fails(_: TokenFile) -> list[TokenEntry]:
+        raise TokenError("too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TokenFile, "entries", fails)
+        clock.at += 2
+        assert made.known(token) is None, "what cannot be read is no token"
+    clock.at += 2
+    assert (await made.verify(token)).name == "ana"
 
 
 async def test_one_verification_for_all_who_wait_for_it(file: TokenFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,17 @@ def test_an_empty_list_is_told_only_when_all_answered(
         assert words == ("pending",) or all(one in ran.stderr for one in away)
 
 
+@pytest.mark.parametrize("words", [("todo",), ("systems",), ("todo", "--json"), ("systems", "--json")])
+def test_what_names_all_systems_says_on_stderr_which_do_not_answer(
+    server: ThreadingHTTPServer, words: tuple[str, ...]
+) -> None:
+    ran = run(server, *words, away=())
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    ran = run(server, *words, away=("sysB",))
+    assert (ran.exit_code, "sysB" in ran.stderr, "sysA" in ran.stderr) == (3, True, False)
+    assert "sysB" in ran.stdout
+
+
 @pytest.mark.parametrize("words", [("waiting",), ("skipped",), ("errors", "list"), ("errors", "groups")])
 def test_json_has_those_that_answered_and_the_code_says_that_others_did_not(
     server: ThreadingHTTPServer, words: tuple[str, ...]

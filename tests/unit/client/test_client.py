@@ -181,7 +181,20 @@ def test_a_stream_that_is_refused(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "host:1", "ftp://x", "http://", "http://h:x", "http://u@h", "http://h?q", "http://h:0", "http://h#f"]
+    "url",
+    [
+        "",
+        "host:1",
+        "ftp://x",
+        "http://",
+        "http://h:x",
+        "http://u@h",
+        "http://h?q",
+        "http://h:0",
+        "http://h#f",
+        "http://a..b",
+        "http://" + "a" * 64 + ".example.org",
+    ],
 )
 def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(BadTarget, match="url"):

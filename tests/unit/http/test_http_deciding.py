@@ -3,7 +3,10 @@ from typing import Any
 import orjson
 import pytest
 
+from maestro.http.app import create_app
 from maestro.http.deciding import check_reason
+from maestro.http.inputs import MAX_OBJECT
+from maestro.http.server import serve_http
 from maestro.messages.answers import Answer, Code
 from maestro.messages.decisions import (
     Approve,
@@ -31,7 +34,7 @@ from maestro.messages.questions import (
     SetAside,
 )
 from maestro.rules.ids import document_id
-from tests.unit.http.conftest import Client
+from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 
 ID = document_id("sysB", b"0123456789")
@@ -111,9 +114,28 @@ async def test_what_is_wrong_is_named(
     assert not actor_client.asked
 
 
+async def test_a_decision_has_a_limit_of_its_own() -> None:
+    actor_client, settings = FakeActorClient("sysB"), SETTINGS.model_copy(update={"max_body_bytes": 10**7})
+    async with serve_http(create_app(actor_client, settings), settings) as address:
+        ignored = body(ignored=[{}] * 500_000)
+        for path in (f"{V1}/approve", "/v1.0.0/decisions", f"{SYSTEM}/errors/redrive", f"{SYSTEM}/doubts/k"):
+            assert (await Client(address).post(path, ignored)).is_error(413, f"body: is larger than {MAX_OBJECT} bytes")
+            chunked = f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{len(ignored):x}\r\n"
+            assert (await Client(address).raw(chunked.encode() + ignored + b"\r\n0\r\n\r\n")).status == 413
+    assert not actor_client.asked
+
+
 @pytest.mark.parametrize("action", ["pause", "resume", "recheck", "reconsider"])
 async def test_who_decides_must_be_known(client: Client, action: str) -> None:
     assert (await client.post(f"{V1}/{action}")).is_error(400, "user: is missing")
+
+
+@pytest.mark.parametrize("user", ["platform", " Platform ", "platform:open_branch", "PLATFORM:x", "maestro"])
+async def test_nobody_decides_in_the_name_of_what_no_person_decided(
+    client: Client, actor_client: FakeActorClient, user: str
+) -> None:
+    assert (await client.post(f"{V1}/approve", body(user=user))).is_error(400, "user: ", "no person")
+    assert not actor_client.asked
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 from typing import Any
 
-from maestro.http.evidence import Asked, Evidence, UnitAsked
-from maestro.platform import Platform
+import pytest
+
+from maestro.http.evidence import AT_ONCE, Asked, Evidence, UnitAsked
+from maestro.platform import Platform, history
+from maestro.platform.history import Rows
+from maestro.platform.process_memory import ProcessMemory
 from tests.support.siblings import RecordingSiblings
 
 
@@ -29,6 +33,49 @@ async def test_the_rows_that_were_read_and_are_changed_are_named() -> None:
 
     assert one["read"] == [{"type": "conta", "id": "c1", "branch": "master", "version": "a", "wrote": False}]
     assert (one["rows"], one["addsRows"], one["problem"]) == (1, 1, "")
+
+
+async def test_a_dataset_that_is_too_large_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MOST_PARTS", 50)
+    async with RecordingSiblings() as siblings:
+        siblings.entities["c"] = [row("c1", "update")]
+        siblings.heads["p1"] = head(*(row(f"c{number}") for number in range(50)))
+        siblings.heads["p2"] = head(row("c1"))
+        one, other = await explained(
+            siblings, UnitAsked("p1", "master", "both", (), "p1"), UnitAsked("p2", "master", "both", (), "p2")
+        )
+    assert "more than 50 parts" in one["problem"]
+    assert (other["rows"], other["problem"]) == (1, "")
+
+
+async def test_few_answers_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, most = 0, 0
+    asked = ProcessMemory.dataset
+
+    async def counted(self: ProcessMemory, instance_id: str, *, tries: int | None = None) -> Rows | None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        try:
+            return await asked(self, instance_id, tries=tries)
+        finally:
+            inside -= 1
+
+    monkeypatch.setattr(ProcessMemory, "dataset", counted)
+    async with RecordingSiblings() as siblings:
+        siblings.entities["c"] = [row("c1", "update")]
+        names = [f"p{number}" for number in range(50)]
+        siblings.heads.update({name: head(row("c1")) for name in names})
+        found = await explained(siblings, *(UnitAsked(name, "master", "both", (), name) for name in names))
+    assert [one["rows"] for one in found] == [1] * 50
+    assert most == AT_ONCE
+
+
+async def test_a_row_that_is_none_is_said() -> None:
+    async with RecordingSiblings() as siblings:
+        siblings.heads["p1"] = {"dataset": {"entities": {"conta": [{"id": "c1"}]}}}
+        [one] = await explained(siblings, UnitAsked("p1", "master", "both", (), "p1"))
+    assert "not the agreed answer" in one["problem"]
 
 
 async def test_of_a_late_unit_the_commits_that_it_missed_count() -> None:

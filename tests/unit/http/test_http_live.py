@@ -114,6 +114,24 @@ async def test_streams_are_bounded(
         assert (await client.get("/v1.0.0/systems/sysA/stream")).is_error(503, "streams already")
 
 
+async def test_a_client_that_hung_up_leaves_its_place_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_STREAMS", 1)
+    monkeypatch.setattr(streams, "HEARTBEAT", 60)
+    async with opened(client, "/v1.0.0/stream") as reader:
+        await head(reader)
+    async with asyncio.timeout(5):
+        while True:
+            async with opened(client, "/v1.0.0/stream") as reader:
+                if "200 ok" in await head(reader):
+                    break
+
+
+@pytest.mark.parametrize("path", ["/v1.0.0/stream", "/v1.0.0/systems/sysA/stream"])
+async def test_a_stream_takes_no_head(client: Client, path: str) -> None:
+    reply = await client.call("HEAD", path)
+    assert (reply.status, reply.headers["allow"]) == (405, "GET")
+
+
 async def test_a_system_nobody_knows_has_no_stream(client: Client) -> None:
     assert (await client.get("/v1.0.0/systems/other/stream")).is_error(404)
     assert (await client.get("/v1.0.0/systems/a.b/stream")).is_error(400, "systemId: ")

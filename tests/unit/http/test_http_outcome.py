@@ -3,12 +3,14 @@
 import asyncio
 import csv
 import io
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import pytest
 
 from maestro.http import outcome
+from maestro.http.actor_client import UnknownSystem
 from maestro.http.app import create_app
 from maestro.http.comparing import Value
 from maestro.http.outcome import Outcomes, Replays, UnitReplayed
@@ -16,7 +18,7 @@ from maestro.http.outcome_csv import COLUMNS, exported
 from maestro.http.server import serve_http
 from maestro.language import speaking
 from maestro.messages.answers import Answer, Code
-from maestro.messages.questions import GetReplays
+from maestro.messages.questions import GetReplays, Question
 from maestro.platform import Platform
 from maestro.rules.ids import document_id
 from tests.support.siblings import RecordingSiblings
@@ -260,6 +262,52 @@ async def test_a_page_behind_what_is_summed_up_is_asked_for(
         reply = await client.get(f"/v1.0.0/reprocessing/{ID}/outcome?after=2000&limit=50")
         assert [question for _, question, _ in actor_client.asked][1:] == [GetReplays(ID, 2000, 50)]
         assert reply.json["next"] == 2050
+
+
+async def test_an_export_takes_no_head(client: Client) -> None:
+    assert (await client.call("HEAD", f"/v1.0.0/reprocessing/{ID}/outcome.csv")).status == 405
+
+
+@pytest.mark.parametrize("problem", [UnknownSystem("sysA"), Answer(Code.OK, b"{}")])
+async def test_an_export_whose_system_is_gone_says_so(
+    client: Client, actor_client: FakeActorClient, problem: Exception | Answer
+) -> None:
+    text = await export(client, actor_client, problem)
+    assert text.count(b"HTTP/1.1") == 1
+    assert b"the other units are not told" in text
+    assert text.endswith(b"0\r\n\r\n")
+
+
+async def test_an_export_that_breaks_has_no_second_head_in_it_and_no_end(
+    client: Client, actor_client: FakeActorClient
+) -> None:
+    text = await export(client, actor_client, RuntimeError("a bug"))
+    assert text.count(b"HTTP/1.1") == 1
+    assert b"200 OK" in text
+    assert not text.endswith(b"0\r\n\r\n")
+
+
+async def export(client: Client, actor_client: FakeActorClient, second: Exception | Answer) -> bytes:
+    """Return all that an export sends whose second page of units is answered so."""
+    body = {"systemId": "sysA", "status": "finished", "total": 60, "units": [], "next": 50}
+
+    def answer(_: str, question: Question) -> Answer:
+        if not getattr(question, "after", 0):
+            return Answer(Code.OK, orjson.dumps(body))
+        if isinstance(second, Exception):
+            raise second
+        return second
+
+    actor_client.answers[GetReplays] = answer
+    reader, writer = await asyncio.open_connection(*client.address)
+    writer.write(f"GET /v1.0.0/reprocessing/{ID}/outcome.csv HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    text = b""
+    with suppress(ConnectionError):
+        async with asyncio.timeout(5):
+            while part := await reader.read(65536):
+                text += part
+    writer.close()
+    return text
 
 
 async def test_without_a_platform_it_is_unavailable(actor_client: FakeActorClient) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import orjson
 import pytest
@@ -6,9 +7,11 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from maestro.http.actor_client import Unavailable
+from maestro.http.app import create_app
+from maestro.http.server import serve_http
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import PersistSync, Question, ReportReplayFailure
-from tests.unit.http.conftest import Client
+from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 
 HANDLER = "/v1.0.0/handler/persist"
@@ -138,6 +141,31 @@ async def test_sync_persist_checks_the_event(
 ) -> None:
     assert (await client.post(SYNC, body)).is_error(400, field)
     assert not actor_client.asked
+
+
+#: What takes seconds to make objects of, and what only some decoders take.
+LARGE = b'"payload":[' + b"{}," * 2_000_000 + rb'{}],"a":1e400,"b":"\ud83d"}'
+
+
+async def test_large_events_are_passed_on_without_being_decoded_whole() -> None:
+    actor_client, settings = FakeActorClient("sysA"), SETTINGS.model_copy(update={"max_body_bytes": 10**7})
+    async with serve_http(create_app(actor_client, settings), settings) as address:
+        client = Client(address)
+        for path, kind in ((SYNC, PersistSync), (FAILURE, ReportReplayFailure)):
+            body = b'{"instanceId":"i1","systemId":"sysA",' + LARGE
+            probe, began = asyncio.create_task(client.post(path, body)), time.process_time()
+            assert (await probe).status == 200
+            assert time.process_time() - began < 1, "all lock checks wait meanwhile"
+            question = actor_client.asked[-1][1]
+            assert isinstance(question, kind)
+            assert question.event == body
+            for wrong, said in (
+                (b'{"instanceId":"i1",' + LARGE, "systemId: "),
+                (b'{"instanceId":"i1","systemId":"sysA",' + LARGE[:-1], "body: is no JSON"),
+                (b'{"instanceId":"i1","systemId":["' + b"x" * 100_000 + b'"],"a":0}', "systemId: is larger than"),
+                (b"[" + b"0," * 100_000 + b"0]", "body: must be a JSON object"),
+            ):
+                assert (await client.post(path, wrong)).is_error(400, said)
 
 
 FAILED = {"name": "x.error", "systemId": "sysB", "reprocessing": {"id": "r1", "system_id": "sysA"}}

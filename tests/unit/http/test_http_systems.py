@@ -50,6 +50,17 @@ async def test_what_keeps_the_broker_from_its_work_is_said_of_every_system(
     assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}
 
 
+async def test_parts_that_do_not_say_how_the_broker_is_are_no_all_clear(
+    client: Client, actor_client: FakeActorClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systems, "READY_TIMEOUT", 0.01)
+    monkeypatch.setattr(actor_client, "readiness", lambda: asyncio.sleep(60))
+    actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
+    told = {"id": "sysA", "state": "open", "broker": "no answer within 0.01 s"}
+    assert (await client.get(V1)).json == [told, told]
+    assert (await client.get(f"{V1}/sysA")).json == told
+
+
 async def test_describes_a_system(client: Client, actor_client: FakeActorClient) -> None:
     actor_client.answers[DescribeSystem] = Answer(Code.OK, b'{"id":"sysA","state":"open"}')
     assert (await client.get(f"{V1}/sysA")).json == {"id": "sysA", "state": "open"}

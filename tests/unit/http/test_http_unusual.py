@@ -58,6 +58,15 @@ async def told(siblings: RecordingSiblings) -> dict[str, Any]:
         return await made.told("sysA", "h", "master")
 
 
+@pytest.mark.parametrize(("before", "after"), [(10**19, 11 * 10**18), (10**18, 10**19), (0.1, 2**63)])
+async def test_a_number_too_large_to_be_shown_as_one_is_left_out(before: object, after: object) -> None:
+    async with RecordingSiblings() as siblings:
+        siblings.read["h"] = dataset(row("A", before, "w0"), row("B", 1, "w0"))
+        siblings.heads["h"] = dataset(row("A", after, "w0", "update"), row("B", 2, "w0", "update"))
+        found = await told(siblings)
+    assert ([value["id"] for value in found["values"]], found["changed"]) == (["B"], 2)
+
+
 async def test_a_slip_stands_out_against_the_rows_whole_past() -> None:
     async with RecordingSiblings() as siblings:
         chain(siblings, LOAD, 38211)

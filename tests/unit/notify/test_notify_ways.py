@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 import trustme
 from aiohttp import web
+from pydantic import SecretStr
 
 from maestro.notify.plan import Step
 from maestro.notify.texts import test_message as a_test_message
-from maestro.notify.ways import Email, ways_of
+from maestro.notify.ways import Email, Post, ways_of
 from maestro.ports import free_port
-from maestro.settings.notify import EmailSettings, NotifySettings
+from maestro.settings.model import WebhookSettings
+from maestro.settings.notify import ChatSettings, EmailSettings, NotifySettings
+from maestro.webhooks.sender import Sender
 from maestro.webhooks.signature import HEADER, verify
 from tests.support.mail import MailServer
 
@@ -73,6 +76,20 @@ async def test_each_webhook_gets_its_form_and_escalations_go_where_they_should()
     _, body, signature = receiver.got[2]
     verify(SECRET, body, signature)
     assert [bool(signed) for _, _, signed in receiver.got[:2]] == [False, False]
+
+
+async def test_a_host_that_cannot_even_be_looked_up_is_a_problem_and_no_bug() -> None:
+    chat = ChatSettings.model_construct(url=SecretStr("http://a..b/t0ken"), escalate_url=SecretStr(""))
+    problem = await Post("slack", chat, 2, lambda *_: b"{}").send(MESSAGE, None)
+    assert problem
+    assert "t0ken" not in problem
+    mail = EmailSettings.model_construct(host="a..b", sender="a@b.org", to=("c@d.org",))
+    assert await Email(mail, 2).check()
+    hooks = WebhookSettings.model_construct(urls=("http://a..b/t0ken",), secret=SecretStr(SECRET), timeout=2)
+    async with Sender("http://a..b/t0ken", hooks) as sender:
+        problem = await sender.send(b"{}")
+    assert problem
+    assert "t0ken" not in problem
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 500, 503])

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from maestro.platform import array
 from maestro.platform.errors import WrongShapeError
-from maestro.platform.rows import FootprintReader, reads_of
+from maestro.platform.history import dataset_of
+from maestro.platform.rows import FootprintReader, read_row, reads_of
 from maestro.rules.ledger import Footprint, Read, base_key, writer_key
 
 
@@ -156,3 +157,16 @@ def test_lone_surrogates_are_no_reason_to_know_nothing() -> None:
     assert reads is not None
     (found,) = reads.rows
     assert found.base == footprint.changed[0][1][1], "read and written, it is the same row"
+
+
+def test_a_dataset_with_text_that_only_some_decoders_take_is_read() -> None:
+    row = rb'{"id":"c1","nome":"Caf\ud83d","n":1e400,"_metadata":{"type":"conta","instance_id":"i0"}}'
+    for answer in (rb'{"dataset":{"entities":{"conta":[%s]}}}', rb'[{},{"dataset":{"entities":{"conta":[%s]}}}]'):
+        rows = dataset_of(answer % row)
+        assert rows is not None
+        [raw] = rows["conta"]
+        found = read_row("conta", bytes(raw), "b1")
+        assert found is not None
+        assert (found.id, found.branch, found.writer, found.wrote) == ("c1", "b1", "i0", False)
+    assert read_row("conta", b'{"id":"c2","_metadata":{"changeTrack":"create"}}', "b1") is None
+    assert dataset_of(b"null") is dataset_of(b"[]") is dataset_of(b"{}") is None

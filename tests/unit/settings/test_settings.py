@@ -1,5 +1,6 @@
 """Where settings come from, which source wins, and what is said about wrong ones."""
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -115,6 +116,12 @@ class TestFindFile:
         with pytest.raises(SettingsError, match="folder: cannot be read: Is a directory"):
             load_settings(Path("folder"), {})
         Path("latin").write_bytes(b"# caf\xe9")
+        os.mkfifo("pipe")
+        with pytest.raises(SettingsError, match="pipe: cannot be read: it is no regular file"):
+            load_settings(None, {"MAESTRO_CONFIG": "pipe"})
+        with pytest.raises(SettingsError, match="zero: cannot be read: it is no regular file"):
+            load_settings(Path("/dev/zero"), {})
+        assert load_settings(Path(os.devnull), {}) == load_settings(None, {})
         with pytest.raises(SettingsError, match="latin: cannot be read: is not UTF-8"):
             load_settings(Path("latin"), {})
 
@@ -265,6 +272,10 @@ class TestProblems:
             "m.toml: access.two_approvers, reprocessing.auto_approve: s is in both: nobody would approve what runs",
         ),
         ('webhooks.urls = ["http://x"]', "m.toml: webhooks: urls need a secret of at least 16 characters"),
+        ('webhooks.urls = ["http://a..b/x"]', "must have a host of which each part has 1 to 63 characters"),
+        (f'notify.slack.url = "http://{"a" * 64}.org/x"', "must have a host of which each part has 1 to 63 characters"),
+        ('notify.email.host = "a..b"', "must have a host of which each part has 1 to 63 characters"),
+        ('platform.apicore.host = ".x"', "must have a host of which each part has 1 to 63 characters"),
         ("http.zzzzzzz = 1", "m.toml: http.zzzzzzz: unknown setting; here may stand: host, port, ask_timeout"),
         ('platform.domain_url = "http://{host}:{prot}"', "may hold {host} and {port}, and no other braces"),
         ('platform.domain_url = "{host}"', "must be an http:// or https:// URL with {host} in it"),

@@ -10,7 +10,7 @@ from maestro.messages.questions import FindDocuments
 from maestro.rules import facts
 from maestro.rules.document import Document
 from maestro.rules.rendering import document_json
-from maestro.system import views
+from maestro.system import pages, views, waiting_views
 from tests.support.rules import Rules
 
 
@@ -56,6 +56,32 @@ def test_a_page_of_one_status(it: Rules) -> None:
     assert found(it, status="skipped", limit=3) == (whole[:3], whole[2])
     assert found(it, status="skipped", after=whole[2], limit=3) == (whole[3:4], "")
     assert found(it, status="pending_approval", limit=1) == (whole[4:], "")
+
+
+def test_a_page_ends_before_it_is_too_large_for_an_answer(it: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_ANSWER", 1)
+    monkeypatch.setattr(views, "MAX_LIST", 1)
+    whole = list(it.system.documents)
+    assert found(it, limit=5) == (whole[:1], whole[0])
+    assert found(it) == (whole[:1], whole[0]), "all of them are no way around"
+    assert found(it, after=whole[3]) == (whole[4:], "")
+    skipped = orjson.loads(views.skipped(it.system, 0, 100).body)
+    assert ([one["id"] for one in skipped["skipped"]], skipped["total"]) == (whole[:1], 4)
+    following = orjson.loads(views.skipped(it.system, skipped["next"], 100).body)
+    assert [one["id"] for one in following["skipped"]] == whole[1:2]
+
+
+def test_a_page_of_waiting_events_ends_before_it_is_too_large(it: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        it.arrive(f"w{number}", tag="t" * 100)
+    shown, after = [], 0
+    monkeypatch.setattr(pages, "MAX_ANSWER", 1)
+    for _ in range(3):
+        page = orjson.loads(waiting_views.waiting(it.system, it.repository, after, 100).body)
+        assert (len(page["events"]), page["total"]) == (1, 3)
+        shown.append(page["events"][0]["instanceId"])
+        after = page["next"]
+    assert (shown, after) == (["w0", "w1", "w2"], None)
 
 
 def test_what_is_no_document_is_named(it: Rules) -> None:

@@ -109,9 +109,11 @@ export function decide(doc, { config, changed, problem }) {
 
   async function skipIt() {
     if (!ready(false)) return;
+    const body = { ...who.body(), digest: doc.digest, ...whole.body() };
     await busy(
-      () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
+      () => api.decide(doc.id, "skip", body),
       () => say(skipping(doc, "done")),
+      skipping(doc, "changed"),
     );
   }
 
@@ -123,11 +125,7 @@ export function decide(doc, { config, changed, problem }) {
       text: skipping(doc, "sure.text", { n }),
       button: skipIs(doc),
       tone: "danger",
-      act: async () => {
-        await api.decide(doc.id, "skip", { ...who.body(), ...whole.body() });
-        say(skipping(doc, "done"));
-        changed();
-      },
+      act: skipIt,
     });
   }
 
@@ -148,15 +146,15 @@ export function decide(doc, { config, changed, problem }) {
     );
   }
 
-  /** Do one thing at a time; refusals are said where the buttons are. */
-  async function busy(act, done) {
+  /** Do one thing at a time; refusals are said where the buttons are, and what is not any more as it was shown. */
+  async function busy(act, done, notAsShown = t("decide.changed")) {
     const buttons = skipRefused(doc) ? [approve, recheck] : [approve, skip, recheck];
     for (const one of buttons) one.disabled = true;
     fill(problem);
     try {
       done(await act());
     } catch (refusal) {
-      fill(problem, refusal.body?.added ? difference(refusal.body, t("decide.changed")) : failed(refusal));
+      fill(problem, refusal.body?.added ? difference(refusal.body, notAsShown) : failed(refusal));
     } finally {
       for (const one of buttons) one.disabled = false;
       typed?.check();
