@@ -37,9 +37,7 @@ def pending(it: Driver, *units: Impacted) -> None:
         ([(1, 4), (1, 4), (7, 10)], 7, (10, 10, 28)),  # by three, or four times: both are told
     ],
 )
-def test_it_grows_as_its_like_did(
-    runs: list[tuple[int, int]], now: int, wanted: tuple[int, int, int]
-) -> None:
+def test_it_grows_as_its_like_did(runs: list[tuple[int, int]], now: int, wanted: tuple[int, int, int]) -> None:
     it = Driver()
     pending(it, *(unit(f"p{number}") for number in range(now)))
     found = past(*runs).likely(it.doc)
