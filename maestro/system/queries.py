@@ -214,7 +214,7 @@ class Questions:
             case ListSkipped(after=after, limit=limit):
                 return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
-                return views.stale(self._system, state, after, limit)
+                return views.stale(self._system, self._engine.repository, state, after, limit)
             case ListRecords():
                 return records(self._system, question)
             case FindDocuments():

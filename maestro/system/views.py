@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
+from maestro.rules.impact import UnitKey
 from maestro.rules.ledger_book import Stale, StaleState
 from maestro.rules.pace import Estimate
 from maestro.rules.rendering import (
@@ -34,6 +35,7 @@ from maestro.rules.unit import Unit, UnitState, name_of
 from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
+from maestro.system.todo import origin_of, said_of
 
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
@@ -236,7 +238,7 @@ def _units_page(
     return Answer(Code.OK, orjson.dumps(body))
 
 
-def stale(system: System, state: str, after: int, limit: int) -> Answer:
+def stale(system: System, repository: Repository, state: str, after: int, limit: int) -> Answer:
     """Render a page of the units that are not known to be fresh, oldest note first."""
     if state and state not in list(StaleState):
         return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
@@ -247,10 +249,21 @@ def stale(system: System, state: str, after: int, limit: int) -> Answer:
     body = {
         "total": len(found),
         "left": book.stale_left,
-        "stale": [_stale(one) for one in page],
+        "stale": _named_stale(system, repository, page),
         "next": page[-1].number if len(rest) > limit else None,
     }
     return Answer(Code.OK, orjson.dumps(body))
+
+
+def _named_stale(system: System, repository: Repository, page: Sequence[Stale]) -> list[dict[str, Any]]:
+    """Render stale units, each with what its origin event says, where a reprocessing that is not large has it."""
+    origins: dict[UnitKey, bytes] = {}
+    for id_ in dict.fromkeys(one.document_id for one in page):
+        doc = system.documents.get(id_)
+        if doc is not None and doc.total <= BRIEF_UNITS:
+            origins |= {unit.key: unit.origin for unit in doc.order or repository.units(id_)}
+    named = ((one, said_of(origins.get(one.unit, b""))) for one in page)
+    return [_stale(one) | {"event": event, "about": about} for one, (event, about) in named]
 
 
 def _stale(one: Stale) -> dict[str, Any]:
@@ -272,6 +285,7 @@ def _stale(one: Stale) -> dict[str, Any]:
 
 def _skipped(doc: Document) -> dict[str, Any]:
     decided = next(entry for entry in doc.history if entry.status is Status.SKIPPED)
+    event, about = origin_of(doc)
     return {
         "number": doc.number,
         "id": doc.id,
@@ -281,6 +295,8 @@ def _skipped(doc: Document) -> dict[str, Any]:
         "units": doc.total,
         "skipped": history_entry(decided),
         "reconsidered": doc.reconsidered or None,
+        "event": event,
+        "about": about,
         "pendingEvent": msgspec.Raw(doc.pending_event),
     }
 

@@ -84,6 +84,9 @@ class SkippedEvent(Struct, rename="camel"):
     units: int
     skipped: HistoryShape
     reconsidered: int | None
+    #: What its origin event says: the name in words, and the plain values of its payload.
+    event: str
+    about: str
     pending_event: dict[str, Any]
 
 
