@@ -22,6 +22,9 @@ _KINDS: Final = {"str": "a string", "object": "an object", "bool": "true or fals
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
 #: How much a name is like another one, 0 to 1, when it seems to be meant: `usr`, not `userId`.
 _ALIKE: Final = 0.81
+#: Characters of a name, and names of one request, that are compared so.
+_LONGEST: Final = 40
+_MOST: Final = 20
 
 
 def query_of(request: web.Request, kind: type[T]) -> T:
@@ -65,10 +68,11 @@ def _refuse_misspelt(given: Iterable[str], kind: type[Struct]) -> None:
     """
     names = set(given)
     known = {_plain(name): name for name in _names(kind) if name not in names}
-    for name in sorted(names - _names(kind)):
+    odd = sorted(name for name in names - _names(kind) if len(name) <= _LONGEST)
+    for name in odd[:_MOST]:
         close = get_close_matches(_plain(name), known, 1, _ALIKE)
         if close:
-            raise BadInput(name[:40], f"is not known; did you mean {known[close[0]]}?")
+            raise BadInput(name, f"is not known; did you mean {known[close[0]]}?")
 
 
 def _plain(name: str) -> str:
