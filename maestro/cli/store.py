@@ -88,7 +88,7 @@ def query(
     table: Table,
     where: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CONDITION]...", help="field=value; also != < <= > >= ~ (a pattern).", callback=filled),
+        typer.Argument(metavar="CONDITION", help="field=value; also != < <= > >= ~ (a pattern).", callback=filled),
     ] = None,
     file: File = None,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many.")] = 100,
