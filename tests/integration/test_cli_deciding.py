@@ -69,7 +69,9 @@ async def test_approve_shows_the_consequences_and_binds_to_what_it_showed(it: St
     assert {one["instanceId"] for one in finished["units"]} == {tenant.id("p2"), tenant.id("p3")}
     late = await maestro(it, "approve", doc["id"], "--yes", "--json")
     assert (late.code, late.json["status"]) == (5, "409")
-    assert "is finished by maestro" in late.err
+    assert "is finished since " in late.err
+    assert ", approved by ana at " in late.err
+    assert "only what waits for a decision can be decided" in late.err
 
 
 async def _waiting(it: Stage, tenant: Tenant, count: int) -> bool:
