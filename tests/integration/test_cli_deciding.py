@@ -148,7 +148,7 @@ async def test_skip_names_the_rows_that_will_not_reach_the_domain_and_reconsider
     twice = await maestro(it, "reconsider", doc["id"], "--yes", "--json")
     assert (twice.code, twice.json["status"]) == (5, "409")
     assert re.fullmatch(
-        f"maestro: reprocessing {doc['id']} was already reconsidered by .+ at .+ UTC as event [0-9]+\n", twice.err
+        f"maestro: reprocessing {doc['id']} was already reconsidered by .+ at .+ as event [0-9]+\n", twice.err
     )
 
 
