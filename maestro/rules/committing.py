@@ -115,7 +115,7 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     if not has_ended(system, case):
         _look_again(system, case, step)
         return None
-    beside = (system.deliveries if case.use is Use.EVENT else system.documents)[case.key].beside
+    beside = owner_of(system, case).beside
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
     if (absent or proof.finding in HARMLESS) and not beside:
         case.perhaps = not absent
@@ -168,9 +168,9 @@ def on_woken(system: System, what: str, step: Step) -> Conclusion | None:
 def begin(system: System, own: Delivery | Document, step: Step) -> None:
     """A commit is called: note of it, and of those under way beside it, that they may replace each other's rows.
 
-    Without a run without lock there are none.
+    There are some beside a run without lock, and where one was given up by hand that may not have ended.
     """
-    beside = False
+    beside = any(_may_be_under_way(system, doubt) for doubt in system.open_doubts) if system.doubts else False
     if system.live or system.unfinished:
         for other in _under_way(system):
             if other is not own and _may_touch(own, other):
@@ -187,6 +187,11 @@ def _under_way(system: System) -> Iterator[Delivery | Document]:
         yield judged
 
 
+def _may_be_under_way(system: System, doubt: Doubt) -> bool:
+    """Whether the call of a commit that was given up by hand may not have ended."""
+    return not doubt.ended and system.now - doubt.since < settle_time(system)
+
+
 def _is_called(doc: Document) -> bool:
     """Whether the held commit of a run, or a replay's, was called, and is not known to be made or not."""
     unit = doc.current
@@ -195,8 +200,13 @@ def _is_called(doc: Document) -> bool:
 
 
 def _may_touch(one: Delivery | Document, other: Delivery | Document) -> bool:
-    """Whether two commits may change the same rows, as far as it is known what they change."""
+    """Whether two commits may change the same rows, as far as it is known what they change.
+
+    Which rows one creates is not known: the other may have read them, and change them.
+    """
     if one.footprint is None or other.footprint is None:
+        return True
+    if (one.footprint.created and other.footprint.changed) or (other.footprint.created and one.footprint.changed):
         return True
     return not set(one.footprint.rows(_branch(one))).isdisjoint(other.footprint.rows(_branch(other)))
 
@@ -216,6 +226,20 @@ def _note_beside(owner: Delivery | Document, step: Step, *, beside: bool) -> Non
         step.save_decided(owner)
     else:
         step.save(SaveDocument(owner))
+
+
+def owner_of(system: System, case: Case) -> Delivery | Document:
+    """Return whose commit it is: the event's delivery, or the document of the run."""
+    return system.deliveries[case.key] if case.use is Use.EVENT else system.documents[case.key]
+
+
+def put_off(system: System, case: Case, step: Step) -> bool:
+    """Put a call off while another commit is in doubt: made beside that, it would spoil the proof."""
+    if all(other is case or other.state is not CaseState.DOUBT for other in system.cases.values()):
+        return False
+    case.state = CaseState.TO_CALL
+    _pause(system, case, backoff.pause(case.pauses, FIRST_LOOK, LONGEST_LOOK), step)
+    return True
 
 
 def called(case: Case, token: int) -> None:
@@ -259,11 +283,14 @@ def only_commit(system: System, case: Case) -> bool:
     return only(system, case.instance_id, own, case.key if case.use is Use.HELD else "")
 
 
-def only(system: System, instance_id: str, delivery: str, document: str, doubt: str = "") -> bool:
-    """Whether no commit of the instance is recorded, begun or possible but the one of these."""
+def only(system: System, instance_id: str, delivery: str, document: str) -> bool:
+    """Whether no commit of the instance is recorded, begun or possible but that of a delivery, or of a held event.
+
+    That one may have been in doubt before, and somebody said that it is to be made again.
+    """
     if instance_id in system.forgotten:
         return False
-    if any(one.instance_id == instance_id and one.key != doubt for one in system.doubts.values()):
+    if any(one.instance_id == instance_id and not one.is_of(delivery, document) for one in system.doubts.values()):
         return False
     if any(
         one.instance_id == instance_id and one.verdict is Verdict.COMMIT and one.key != delivery

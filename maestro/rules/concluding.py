@@ -9,7 +9,7 @@ from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import MAESTRO, Document, Stage
 from maestro.rules.doubt import Case, CaseState, Doubt, Use, Word
 from maestro.rules.outbox import drop_texts
-from maestro.rules.settling import finish, forget
+from maestro.rules.settling import finish, forget_commit
 from maestro.rules.state import JudgingStage, System
 from maestro.rules.status import Trigger
 from maestro.rules.step import ForgetDoubt, SaveDelivery, SaveDocument, SaveDoubt, SaveUnit, Step
@@ -84,7 +84,7 @@ def _is_stored(system: System, case: Case) -> bool:
 def only_doubt(system: System, doubt: Doubt) -> bool:
     """Whether rows or an outcome of the instance can only be of the commit that is left in doubt."""
     held = doubt.document if doubt.use is Use.HELD else ""
-    return committing.only(system, doubt.instance_id, doubt.delivery, held, doubt.key)
+    return committing.only(system, doubt.instance_id, doubt.delivery, held)
 
 
 def end_by_hand(system: System, doc: Document, step: Step) -> None:
@@ -121,7 +121,7 @@ def resolve(system: System, doubt: Doubt, word: str, user: str, reason: str, ste
         step.save(ForgetDoubt(old.key))
         known = system.deliveries.get(old.delivery)
         if known is not None and known.doubt == old.key:
-            forget(system, known, step)
+            forget_commit(system, known, step)
 
 
 def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) -> None:
@@ -209,6 +209,8 @@ def _under_way(system: System, token: int) -> Case | None:
 def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: Step) -> None:
     """Carry out what was concluded; while nothing was, keep stored whether the commit may have been begun."""
     conclusion = _as_it_may_be(system, case, conclusion)
+    if conclusion is Conclusion.CALL and committing.put_off(system, case, step):
+        conclusion = None
     if case.state is CaseState.DOUBT and conclusion is not None:
         ended = str(Conclusion.CALL if conclusion is Conclusion.REFUSED else conclusion)
         system.doubts_ended[ended] = system.doubts_ended.get(ended, 0) + 1
@@ -293,20 +295,28 @@ def _failed(system: System, case: Case, cause: str, step: Step) -> None:
         ending.end(system, doc, trigger, cause, MAESTRO, step)
 
 
-def as_doubt(system: System, case: Case) -> Doubt:
-    """Return what a case would be for a person."""
-    ended = committing.has_ended(system, case)
+def _key_of(system: System, case: Case) -> str:
+    """Return the key that a case has, or would have, as a commit in doubt."""
     if case.use is Use.EVENT:
-        key = str(system.deliveries[case.key].number)
-        return Doubt(key, case.use, case.instance_id, case.key, "", case.since, case.cause, ended=ended)
+        return str(system.deliveries[case.key].number)
     unit = system.documents[case.key].current
     if case.use is Use.HELD or unit is None:
-        return Doubt(case.key, case.use, case.instance_id, "", case.key, case.since, case.cause, ended=ended)
-    key = f"{case.key}.{unit.position}.{unit.sends}"
-    return Doubt(
-        key, case.use, case.instance_id, unit.result_key, case.key, case.since, case.cause,
-        unit=unit.key, forking=unit.forking, logged=unit.logged, ended=ended,
+        return case.key
+    return f"{case.key}.{unit.position}.{unit.sends}"
+
+
+def as_doubt(system: System, case: Case) -> Doubt:
+    """Return what a case would be for a person."""
+    key, doc = _key_of(system, case), system.documents.get(case.key)
+    delivery, document = (case.key, "") if case.use is Use.EVENT else ("", case.key)
+    doubt = Doubt(
+        key, case.use, case.instance_id, delivery, document, case.since, case.cause,
+        ended=committing.has_ended(system, case), overtaken=committing.owner_of(system, case).beside,
     )  # fmt: skip
+    unit = doc.current if doc is not None and case.use is Use.REPLAY else None
+    if unit is not None:
+        doubt.delivery, doubt.unit, doubt.forking, doubt.logged = unit.result_key, unit.key, unit.forking, unit.logged
+    return doubt
 
 
 def word_on_case(system: System, case: Case, word: str, step: Step) -> None:
@@ -321,9 +331,9 @@ def _leave_in_doubt(system: System, case: Case, step: Step) -> Doubt:
     doubt.last = system.ledger.last
     if case.use is Use.EVENT:
         system.deliveries[case.key].doubt = doubt.key
+    kept.outdate(system, system.documents.get(doubt.document), step)  # it may be made
     system.doubts[doubt.key] = doubt
     step.save(SaveDoubt(doubt))
-    kept.outdate(system, system.documents.get(doubt.document), step)  # it may be made
     return doubt
 
 

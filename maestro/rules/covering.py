@@ -17,10 +17,11 @@ from maestro.rules import commands as do
 from maestro.rules import demanding, facts
 from maestro.rules.asking import refuse
 from maestro.rules.commands import Decider
+from maestro.rules.cover import Cover
 from maestro.rules.document import Approval, Document
 from maestro.rules.preview import digest
 from maestro.rules.rendering import wire_time
-from maestro.rules.state import Cover, System
+from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import DropCover, SaveCover, Step
 
@@ -82,9 +83,12 @@ def withdraw(system: System, doc: Document, step: Step) -> None:
 
 
 def offer(system: System, doc: Document, step: Step) -> None:
-    """Have a pending document decided by the cover of its tag, once it is known that its deciders still may."""
+    """Have a pending document decided by the cover of its tag, once it is known that its deciders still may.
+
+    Not once the cover's time is over: a restart does not decide what was left to a person.
+    """
     cover = _fitting(system, doc)
-    if cover is not None:
+    if cover is not None and system.now <= cover.until:
         doc.cover_token = system.token()
         step.do(do.CheckDeciders(doc.id, doc.cover_token, cover.deciders))
 

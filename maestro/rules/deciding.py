@@ -126,6 +126,7 @@ def on_status_set(system: System, fact: facts.StatusSet, step: Step) -> None:
         if _pending(system, fact, step) is not None:
             _decide_pending(system, doc, trigger, fact, step)
     elif doc.status is Status.APPROVED:
+        covering.withdraw(system, doc, step)
         ending.leave_line(system, doc, trigger, fact.user, fact.reason, step)
         answer(fact, doc, step)
     else:
@@ -135,6 +136,8 @@ def on_status_set(system: System, fact: facts.StatusSet, step: Step) -> None:
 def _end_by_hand(system: System, doc: Document, trigger: Trigger, fact: facts.StatusSet, step: Step) -> None:
     """End a run. The caller is answered when the status has changed, but does not wait for a sibling's answer."""
     doc.cancelling = ""
+    if trigger is Trigger.FAIL:
+        covering.withdraw(system, doc, step)
     ending.end(system, doc, trigger, "set by hand", fact.user, step, reason=fact.reason)
     concluding.end_by_hand(system, doc, step)
     if doc.stage in (Stage.CLEAN_UP, None):

@@ -146,11 +146,19 @@ class Doubt(Struct):
     last: int = -1
     #: Nothing of it was under way at Domain any more; of one that was given up by hand perhaps it was.
     ended: bool = True
+    #: Another commit was, or may have been, made beside it or since.
+    overtaken: bool = False
 
     @property
     def reason_given(self) -> str:
         """Why its event, or its reprocessing, failed."""
         return f"{IN_DOUBT}{self.cause}"
+
+    def is_of(self, delivery: str, document: str) -> bool:
+        """Whether it is the commit of that delivery, or the held one of that document."""
+        if self.use is Use.HELD:
+            return self.document == document
+        return bool(delivery) and self.delivery == delivery
 
     def is_about(self, unit: Unit) -> bool:
         """Whether it is the commit of the result that the unit has in its current round."""

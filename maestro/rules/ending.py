@@ -12,6 +12,7 @@ from maestro.rules.settling import answer, reject
 from maestro.rules.state import System
 from maestro.rules.status import Status, Trigger
 from maestro.rules.step import SaveDocument, SaveGrowth, SaveUnit, Step
+from maestro.rules.unit import UnitState
 
 FINISHED = "finished"
 DROPPED = "droping"  # spelled as the platform reads it
@@ -38,6 +39,30 @@ def end(
     step.save(SaveDocument(doc))
     outage.over(system, doc.id)
     if doc.stage not in _EFFECTS:
+        clean_up(system, doc, step)
+
+
+def may_end_at_once(doc: Document) -> bool:
+    """Whether a run that waits for no answer has neither a send nor a commit of its own under way."""
+    unit = doc.current
+    if not doc.running or (doc.held_begun and not doc.held_committed):
+        return False
+    return unit is None or (unit.state in (UnitState.ASSESSING, UnitState.COMMITTING) and not unit.begun)
+
+
+def at_rest(system: System, doc: Document) -> bool:
+    """Whether a run is paused, or was resumed and waits for another one, so that nothing of it is in flight."""
+    if doc.status is Status.PAUSED:
+        return True
+    ends = bool(doc.cancelling) or doc.ending is not None
+    return ends and doc.running and doc.current is None and system.running() is not doc
+
+
+def end_resting(system: System, doc: Document, step: Step) -> None:
+    """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
+    if doc.ending is None:
+        end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    else:
         clean_up(system, doc, step)
 
 

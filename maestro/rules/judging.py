@@ -51,11 +51,7 @@ def advance(system: System, step: Step) -> None:
     system.closed = closed
     if system.cases:
         pass  # a commit is in doubt, or cannot be begun: nothing else of the system is judged
-    elif (
-        system.judging_stage is JudgingStage.LOOKS
-        and system.judged is not None
-        and not _must_wait(system, system.judged)
-    ):
+    elif system.judged is not None and _may_ask_again(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
         if system.unfinished:
@@ -63,6 +59,13 @@ def advance(system: System, step: Step) -> None:
         elif not blocked:
             _judge_next(system, step)
     waiting.feed_wait_queue(system, step)
+
+
+def _may_ask_again(system: System, delivery: Delivery) -> bool:
+    """Whether what the question had to wait for is over."""
+    if system.judging_stage is JudgingStage.LOOKS:
+        return not _must_wait(system, delivery)
+    return system.judging_stage is JudgingStage.DOUBT
 
 
 def _put_off(system: System, step: Step) -> None:
@@ -94,6 +97,9 @@ def _judge_next(system: System, step: Step) -> None:
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:  # nothing is decided: the next life judges it
         system.judged = system.judging_stage = None
+        return
+    if system.cases:  # of a run without lock
+        _occupy(system, delivery, JudgingStage.DOUBT)
         return
     if _must_wait(system, delivery):
         _occupy(system, delivery, JudgingStage.LOOKS)
@@ -128,6 +134,9 @@ def _release(system: System, delivery: Delivery) -> None:
 
 def on_impact_found(system: System, delivery: Delivery, fact: facts.ImpactFound, step: Step) -> None:
     """None impacted: commit. Some: gather what a document needs."""
+    if system.cases:  # since it was asked: nothing is decided meanwhile
+        _ask(system, delivery, step)
+        return
     delivery.failures = fact.failures
     delivery.footprint = fact.footprint
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
@@ -173,7 +182,7 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
 def on_origins_fetched(system: System, delivery: Delivery, fact: facts.OriginsFetched, step: Step) -> None:
     """Hold the event's commit in a new document, unless all that is named is not finished."""
     outage.over(system, JUDGING)
-    if delivery.failures != fact.failures:  # Discovery may not have named all: nothing is decided, so ask again
+    if system.cases or delivery.failures != fact.failures:  # or Discovery may not have named all: it is asked again
         _ask(system, delivery, step)
         return
     origins, early = not_finished.part(system, fact.origins)
@@ -240,7 +249,7 @@ def on_set_aside(system: System, fact: facts.SetAside, step: Step) -> None:
         step.do(do.Reply(fact.ticket, Code.CONFLICT, f"system {system.id} is not stalled"))
     elif system.rules.require_reason and not fact.reason:
         step.do(do.Reply(fact.ticket, Code.INVALID, "reason: is missing"))
-    elif delivery is None or system.judging_stage in (JudgingStage.COMMIT, JudgingStage.LOOKS):
+    elif delivery is None or system.judging_stage is JudgingStage.COMMIT:
         # It is the commit of another event that holds it up.
         message = f"no event is in hand that could be set aside: {stall.sibling} is waited for ({stall.cause})"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))

@@ -9,12 +9,15 @@ from maestro.rules.document import Document
 from maestro.rules.ending import SUPERSEDED
 from maestro.rules.settling import answer, reject
 from maestro.rules.state import System
-from maestro.rules.step import SaveDocument, SaveUnit, Step
+from maestro.rules.step import SaveDocument, SaveDoubt, SaveUnit, Step
 from maestro.rules.unit import IN_FLIGHT
 
 
 def outdate(system: System, committed: Document | None, step: Step) -> None:
-    """Note that something was committed: by the run of a document, or (None) by flow 1."""
+    """Note that something was committed: by the run of a document, or (None) by flow 1.
+
+    What is in doubt and changes nothing when it is made again would undo that, if it was made before.
+    """
     for doc in system.live.values():
         has_result = doc.current is not None and doc.current.state not in IN_FLIGHT
         if doc is not committed and has_result and not doc.outdated:
@@ -25,11 +28,18 @@ def outdate(system: System, committed: Document | None, step: Step) -> None:
             doc.kept = False
             system.file(doc)
             step.save(SaveDocument(doc))
+    for doubt in system.open_doubts if system.doubts else ():
+        if not doubt.overtaken:
+            doubt.overtaken = True
+            step.save(SaveDoubt(doubt))
 
 
 def settle(system: System, doc: Document, step: Step) -> None:
-    """At a start: go on with a kept result that still counts; else its unit is outstanding again."""
-    counts, doc.kept = doc.kept, False
+    """At a start: go on with a kept result that still counts; else its unit is outstanding again.
+
+    A commit that is under way counts as made.
+    """
+    counts, doc.kept = doc.kept and not system.committing, False
     system.file(doc)
     if not counts and doc.current is not None:
         supersede(system, doc, step)

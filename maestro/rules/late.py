@@ -11,7 +11,7 @@ import msgspec
 from maestro.events import MASTER
 from maestro.rules import commands as do
 from maestro.rules import demanding, facts, opening, staleness
-from maestro.rules.document import MAESTRO, PLATFORM, Document, HistoryEntry
+from maestro.rules.document import FIRST, MAESTRO, PLATFORM, Document, HistoryEntry
 from maestro.rules.impact import LEDGER, Impacted, Origin, UnitKey, replay_order
 from maestro.rules.ledger_book import LatePolicy, Stale, StaleState
 from maestro.rules.policies import Effect
@@ -20,7 +20,7 @@ from maestro.rules.remembering import settled
 from maestro.rules.state import System
 from maestro.rules.status import Status
 from maestro.rules.step import DropUnit, SaveDocument, SavePreview, SaveUnit, Step
-from maestro.rules.unit import Unit, UnitState
+from maestro.rules.unit import LeftOut, Unit, UnitState
 
 #: Units of one late reprocessing.
 LIMIT: Final = 1000
@@ -143,15 +143,32 @@ def keep_only(system: System, doc: Document, seen: frozenset[UnitKey], step: Ste
 
 
 def drop_replayed(system: System, doc: Document, step: Step) -> None:
-    """At the approval, and at the first start: leave out what was replayed since: it is not stale any more."""
-    if doc.late and not any(unit.sends or unit.state is UnitState.DONE for unit in doc.order):
-        listed = system.ledger.stale
-        stale = {one.unit for one in listed.values() if one.document_id == doc.id}
-        if doc.unlisted:
-            stale |= doc.units.keys() - listed.keys()
-        left = [unit for unit in doc.order if unit.key in stale or unit.state is UnitState.LEFT_OUT]
-        if len(left) < doc.total:
-            _replace(doc, left, step)
+    """At the approval, and at each start: leave out what was replayed since: it is not stale any more."""
+    if not doc.late:
+        return
+    listed = system.ledger.stale
+    stale = {one.unit for one in listed.values() if one.document_id == doc.id}
+    if doc.unlisted:
+        stale |= doc.units.keys() - listed.keys()
+    if any(unit.sends or unit.state is UnitState.DONE for unit in doc.order):
+        _leave_out(system, doc, stale, step)
+        return
+    left = [unit for unit in doc.order if unit.key in stale or unit.state is UnitState.LEFT_OUT]
+    if len(left) < doc.total:
+        _replace(doc, left, step)
+
+
+def _leave_out(system: System, doc: Document, stale: set[UnitKey], step: Step) -> None:
+    """A run that is retried leaves out what it has not replayed and others have, but for what its replays impact."""
+    replayed = [
+        unit
+        for unit in doc.order
+        if unit.state is UnitState.OUTSTANDING and unit.cause == FIRST and unit.round == 1 and unit.key not in stale
+    ]
+    doc.take_off_line(replayed)
+    for unit in replayed:
+        unit.state, unit.left_out = UnitState.LEFT_OUT, LeftOut(MAESTRO, system.now, "it was replayed since")
+        step.save(SaveUnit(doc, unit))
 
 
 def _replace(doc: Document, units: list[Unit], step: Step) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import Struct, structs
@@ -193,7 +194,13 @@ def affected(
     return tuple(found.values())
 
 
-def missed(reads: Iterable[Read], branch: str, instance_id: str, lasts: Mapping[int, Last]) -> tuple[Missed, ...]:
+def missed(
+    reads: Iterable[Read],
+    branch: str,
+    instance_id: str,
+    lasts: Mapping[int, Last],
+    places: Mapping[int, int] = MappingProxyType({}),
+) -> tuple[Missed, ...]:
     """Return what a computation of `instance_id` on `branch` did not see although it is in the ledger.
 
     Args:
@@ -201,6 +208,8 @@ def missed(reads: Iterable[Read], branch: str, instance_id: str, lasts: Mapping[
         branch: the branch it computed on.
         instance_id: whose computation it is.
         lasts: the last commit of each row, but for its own, which is not in the ledger yet.
+        places: where in the log commits are that may have changed any row, by their writers: a version of theirs is
+            newer than what came before.
     """
     own = writer_key(instance_id)
     found = []
@@ -210,7 +219,8 @@ def missed(reads: Iterable[Read], branch: str, instance_id: str, lasts: Mapping[
             last = lasts.get(key)
             if last is None:
                 continue
-            if read.version and last.writer not in (read.version, own):
+            older = last.number <= places.get(read.version, -1)
+            if read.version and last.writer not in (read.version, own) and not older:
                 found.append(Missed(key, last.number, overwrite=read.wrote))
             break
     return tuple(found)

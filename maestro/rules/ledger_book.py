@@ -190,6 +190,8 @@ class Book:
     begun: bool = False
     #: Number of the last entry.
     last: int = 0
+    #: Number of the entry from which on none is left out: after it some commits were not taken in, by another scope.
+    whole_from: int = 0
     #: Rows it takes.
     size: int = 0
     #: Commits of which something is still to be fetched, oldest first.

@@ -56,6 +56,7 @@ def _on_resumed(system: System, _fact: facts.Resumed, step: Step) -> None:
             step.do(do.Enqueue(doc.id))
         elif doc.running:
             step.do(do.Dequeue(doc.id))
+            remembering.open_ledger(system, step)
     paused = system.running()
     if paused is not None and paused.resting:
         replaying.take_off_queues(paused, step)  # it is not known whether that was done when it was paused

@@ -53,7 +53,7 @@ def committed(system: System, instance_id: str, branch: str, step: Step, *, read
     reads_wanted = False
     for unit in tuple(system.ledger.not_finished.get(instance_id, ())):
         stale = system.ledger.stale[unit]
-        missed = tuple(commit for commit in stale.missed if not _is_asked_about(system, commit.instance_id))
+        missed = tuple(commit for commit in stale.missed if not staleness.is_asked_about(system, commit.instance_id))
         if not missed and not stale.more:
             staleness.fresh(system, unit, step)
         elif reads_are_kept and unit == (instance_id, branch) and all(commit.number for commit in missed):
@@ -144,12 +144,3 @@ def on_answered(system: System, question: MissedQuestion, fact: facts.AskedAgain
         staleness.named_late(system, named, question.missed.instance_id, step, staleness.NAMED_AGAIN)
     else:
         staleness.not_missed(system, question.unit, question.instance_id, step)
-
-
-def _is_asked_about(system: System, instance_id: str) -> bool:
-    """Whether it is still to be asked whom the commit impacts: it is held, and the start of a run finds who it is then.
-
-    Nothing of the instance is committed yet, by a reconsidered event neither; and no run has asked and may be about to.
-    """
-    held = [doc for doc in system.documents.values() if doc.held_instance == instance_id]
-    return bool(held) and not any(doc.start_asked for doc in held) and not system.has_committed(instance_id)

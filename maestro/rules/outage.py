@@ -45,9 +45,9 @@ class Ruling(StrEnum):
 def suspect(system: System, what: str, sibling: str, cause: str, step: Step) -> None:
     """A question of `what` failed past its tries: ask the sibling's canary. Answered by `CanaryAsked`."""
     trouble = system.troubles.get(what)
-    if trouble is None or trouble.sibling != sibling:
+    if trouble is None:
         trouble = system.troubles[what] = Trouble(sibling, cause, system.now)
-    trouble.cause, trouble.token = cause, system.token()
+    trouble.sibling, trouble.cause, trouble.token = sibling, cause, system.token()
     step.do(do.AskCanary(what, trouble.token, sibling))
 
 
@@ -75,13 +75,13 @@ def rule(system: System, fact: facts.CanaryAsked, step: Step, *, limit: float | 
         return None
     lasted = system.now - trouble.since
     if fact.answered:
-        ruling = Ruling.FAULT if trouble.cleared else Ruling.AGAIN
-        trouble.cleared = True
+        ruling = Ruling.FAULT if trouble.sibling in trouble.cleared else Ruling.AGAIN
+        trouble.cleared.add(trouble.sibling)
     elif (limit is not None and lasted >= limit) or (limit is None and not fact.known and lasted >= WITHOUT_CANARY):
         ruling = Ruling.FAULT
     else:
         ruling = Ruling.LATER
-        trouble.cleared = False
+        trouble.cleared.discard(trouble.sibling)
     if ruling is Ruling.LATER:
         system.stall(fact.what, trouble.sibling, trouble.cause)
         step.do(do.WakeAt(do.Topic.OUTAGE, fact.what, system.now + pause(trouble.tries)))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from maestro.rules import commands as do
 from maestro.rules import facts, not_finished, staleness
-from maestro.rules.delivery import Delivery
+from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
 from maestro.rules.impact import LEDGER, Impacted, UnitKey
@@ -44,8 +44,11 @@ class _Commit(Struct, frozen=True, kw_only=True):
 
 
 def open_ledger(system: System, step: Step) -> None:
-    """A run begins: from here on every commit's rows are kept, its held commit's first."""
-    if system.rules.ledger_scope is Scope.REPLAYS and not system.ledger.begun:
+    """A run begins: from here on every commit's rows are kept, its held commit's first.
+
+    Or it goes on in a life that keeps a ledger, unlike the one before.
+    """
+    if system.rules.ledger_scope is not Scope.OFF and not system.ledger.begun:
         system.ledger.begun = True
         step.save(SaveBook(system.ledger))
 
@@ -109,6 +112,8 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
     )
     if system.keeps_ledger:
         out_of_turn = judged_late or delivery.waited or delivery.redriven or bool(delivery.doubt)
+        # Of one that a former life decided it is not known what it changes, nor what was made beside it.
+        out_of_turn = out_of_turn or delivery.spanned or delivery.footprint is None
         out_of_turn = out_of_turn or system.rules.ledger_scope is Scope.ALL
         # A run beside it has asked whom its next commit impacts, and may not have been told of this one.
         out_of_turn = out_of_turn or any(doc.has_asked for doc in system.live.values())
@@ -120,6 +125,8 @@ def event_committed(system: System, delivery: Delivery, step: Step) -> None:
             in_doubt_since=last,
         )  # fmt: skip
         _take_in(system, commit, step)
+    else:
+        _leave_gap(system, step)
     not_finished.made(system, delivery.instance_id, step)
 
 
@@ -134,6 +141,8 @@ def held_committed(system: System, doc: Document, step: Step, *, in_doubt_since:
         )  # fmt: skip
         _take_in(system, commit, step)
         doc.footprint = None
+    else:
+        _leave_gap(system, step)
     not_finished.made(system, doc.held_instance, step)
 
 
@@ -147,6 +156,7 @@ def replay_committed(system: System, doc: Document, unit: Unit, step: Step) -> N
         _take_in(system, commit, step)
         doc.footprint = None
     else:
+        _leave_gap(system, step)
         staleness.replayed(system, unit.key, step, unit.logged)
     not_finished.made(system, unit.result_instance, step)
 
@@ -160,8 +170,17 @@ def doubtful_replay_committed(system: System, doubt: Doubt, generation: int, ste
         )  # fmt: skip
         _take_in(system, commit, step)
     else:
+        _leave_gap(system, step)
         staleness.replayed(system, doubt.unit, step, doubt.logged)
     not_finished.made(system, doubt.instance_id, step)
+
+
+def _leave_gap(system: System, step: Step) -> None:
+    """A commit is not taken in: what came before it does not say any more who wrote a row last."""
+    book = system.ledger
+    if book.whole_from != book.last:
+        book.whole_from = book.last
+        step.save(SaveBook(book))
 
 
 def _take_in(system: System, commit: _Commit, step: Step) -> None:
@@ -185,6 +204,7 @@ def _take_in(system: System, commit: _Commit, step: Step) -> None:
 def advance(system: System, step: Step) -> None:
     """Fetch what is owed, one entry after the other; let the oldest entries leave when there are too many rows."""
     book = system.ledger
+    _note_spanned(system)
     if book.fetching or system.closing:
         return
     if book.owed:
@@ -194,6 +214,13 @@ def advance(system: System, step: Step) -> None:
     elif book.size > system.rules.ledger_rows and not book.look_put_off:
         book.fetching = -1
         step.do(do.FindOldestEntries(book.size - system.rules.ledger_rows))
+
+
+def _note_spanned(system: System) -> None:
+    """Note of an event whose commit is under way that it is in doubt, or that a run beside it may commit meanwhile."""
+    delivery = system.judged
+    if delivery is not None and delivery.verdict is Verdict.COMMIT and not delivery.spanned:
+        delivery.spanned = bool(system.cases) or any(doc.has_asked for doc in system.live.values())
 
 
 def on_owed_fetched(system: System, fact: facts.OwedFetched, step: Step) -> None:

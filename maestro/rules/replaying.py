@@ -18,6 +18,7 @@ from maestro.rules import (
     outage,
     remembering,
     starting,
+    troubled,
     visibility,
 )
 from maestro.rules.delivery import Delivery, Verdict
@@ -42,17 +43,15 @@ def advance(system: System, step: Step) -> None:
         ending.announce(system, ended, step)
         return
     for resting in system.live.values():
-        if resting.stage is None and not resting.resting and _at_rest(system, resting):
-            _end_resting(system, resting, step)
+        if resting.stage is None and not resting.resting and ending.at_rest(system, resting):
+            ending.end_resting(system, resting, step)
             return
     if any(one.stage is Stage.STARTING for one in system.live.values()):
         return  # it runs next: another one that goes on now would run beside it
     doc = system.next_in_line() or system.running()
     if doc is None or doc.stage is not None or doc.resting:
         return
-    if (system.cases or system.unfinished) and doc.ending is None:
-        return  # a commit is in doubt, or cannot be begun: nothing else of the system is committed
-    if doc.running and _commit_begun(system, doc, step):
+    if _is_held_up(system, doc, step) or (doc.running and _commit_begun(system, doc, step)):
         return
     if doc.ending is not None:
         ending.clean_up(system, doc, step)
@@ -60,6 +59,15 @@ def advance(system: System, step: Step) -> None:
         _start(system, doc, step)
     else:
         _go_on(system, doc, step)
+
+
+def _is_held_up(system: System, doc: Document, step: Step) -> bool:
+    """Whether a commit is in doubt, or cannot be begun: nothing else of the system is committed. A cancel goes on."""
+    if not (system.cases or system.unfinished) or doc.ending is not None:
+        return False
+    if doc.cancelling and ending.may_end_at_once(doc):
+        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
+    return True
 
 
 def _go_on(system: System, doc: Document, step: Step) -> None:
@@ -70,6 +78,8 @@ def _go_on(system: System, doc: Document, step: Step) -> None:
     if starting.must_ask(doc):
         if _may_ask(system):
             starting.ask(system, doc, step)
+        else:
+            troubled.on_look_awaited(system, doc, step)
     elif not doc.queues_built:
         doc.await_answer(Stage.QUEUES, system.token())
         step.do(do.FillQueues(doc.id, doc.token))
@@ -138,22 +148,6 @@ def order_replay_commit(system: System, doc: Document, unit: Unit, step: Step, *
     step.do(do.CommitReplay(doc.id, doc.token, unit.result_instance, doc.grown or again))
 
 
-def _at_rest(system: System, doc: Document) -> bool:
-    """Whether a run is paused, or was resumed and waits for another one, so that nothing of it is in flight."""
-    if doc.status is Status.PAUSED:
-        return True
-    ends = bool(doc.cancelling) or doc.ending is not None
-    return ends and doc.running and doc.current is None and system.running() is not doc
-
-
-def _end_resting(system: System, doc: Document, step: Step) -> None:
-    """A paused run is to end: nothing of it is in flight, and another run may be going on beside it."""
-    if doc.ending is None:
-        ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
-    else:
-        ending.clean_up(system, doc, step)
-
-
 def _pause(system: System, doc: Document, step: Step) -> bool:
     """Pause between two replays, when somebody asked for it or the budget is used up; not when none is left."""
     cause = doc.budget_used(system.now)
@@ -175,8 +169,8 @@ def take_off_queues(doc: Document, step: Step) -> None:
 
 
 def _start(system: System, doc: Document, step: Step) -> None:
-    if doc.blocks and system.committing:
-        return  # it was retried meanwhile: no execution commit while it runs (I3)
+    if (doc.blocks or doc.kept) and system.committing:
+        return  # it was retried meanwhile: no execution commit while it runs (I3), nor after a result that is to count
     doc.await_answer(Stage.STARTING, system.token())
     step.do(do.Notify(doc.id, doc.token, "starting"))
 
@@ -212,6 +206,8 @@ def _continue_unit(system: System, doc: Document, unit: Unit, step: Step) -> Non
     elif unit.state is UnitState.ASSESSING and _may_ask(system):
         doc.await_answer(Stage.IMPACT, system.token())
         step.do(do.AskReplayImpact(doc.id, doc.token, unit.result_instance))
+    elif unit.state is UnitState.ASSESSING:
+        troubled.on_look_awaited(system, doc, step)
     elif unit.state is UnitState.COMMITTING:
         order_replay_commit(system, doc, unit, step)
 
@@ -303,6 +299,8 @@ def on_persist_swept(system: System, fact: facts.PersistSwept, step: Step) -> No
     if doc.cancelling or unit.attempts >= system.rules.replay_attempts:
         cause = f"no persist event of the replay of {unit.instance_id} in time, after {unit.attempts} sends"
         ending.end(system, doc, Trigger.FAIL, cause, MAESTRO, step)
+    elif system.cases or system.unfinished:  # nothing is replayed while a commit is in doubt
+        step.do(do.AwaitResult(doc.id, fact.send, system.now))
     else:
         _send(system, doc, unit, step)
 

@@ -115,7 +115,8 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
     """Return the retry that waited for this proof, if it may go on; refuse it otherwise.
 
     That there are no rows proves nothing here: other commits were made since, and may have replaced them. And nothing
-    is made again that may be under way, not even what is harmless.
+    is made again that may be under way, not even what is harmless; nor a held commit over what was committed since, for
+    the data it carries is older. A replay is sent anew then.
     """
     fact = system.retries.pop(proof.token)
     doubt = _open_doubt(system, fact.id)
@@ -123,7 +124,7 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
         return fact
     if proof.finding is Finding.ROWS and concluding.only_doubt(system, doubt) and young_enough(system, proof.began):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
-    elif proof.finding in HARMLESS and doubt.ended:
+    elif proof.finding in HARMLESS and doubt.ended and not (doubt.use is Use.HELD and doubt.overtaken):
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)
     else:
         message = f"commit in doubt: of {doubt.instance_id}; resolve {doubt.key} first"

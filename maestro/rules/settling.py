@@ -42,10 +42,15 @@ def forget_oldest(system: System, step: Step) -> None:
             indebted += 1
             continue
         system.finished.popleft()
-        forget(system, oldest, step)
-        _remember_instance(system, oldest)
-        if oldest.admitted_at > system.remembers_from:
-            _remember_less(system, step)
+        forget_commit(system, oldest, step)
+
+
+def forget_commit(system: System, oldest: Delivery, step: Step) -> None:
+    """Forget a done event, which was committed perhaps, and note that not every commit is remembered."""
+    forget(system, oldest, step)
+    _remember_instance(system, oldest)
+    if oldest.admitted_at > system.remembers_from:
+        _remember_less(system, oldest.admitted_at, step)
 
 
 def _remember_instance(system: System, forgotten: Delivery) -> None:
@@ -57,10 +62,10 @@ def _remember_instance(system: System, forgotten: Delivery) -> None:
             del system.forgotten[next(iter(system.forgotten))]
 
 
-def _remember_less(system: System, step: Step) -> None:
+def _remember_less(system: System, since: float, step: Step) -> None:
     """Note since when each commit is remembered. For some of the next that will be forgotten, too: once for many."""
     ahead = islice(system.finished, max(1, system.rules.dedup_window // 8))
-    system.remembers_from = max(system.deliveries[key].admitted_at for key in ahead)
+    system.remembers_from = max([since, *(system.deliveries[key].admitted_at for key in ahead)])
     step.save(SaveCommits(system.longest_commit, system.remembers_from))
 
 

@@ -88,6 +88,7 @@ JUDGING_COMMANDS: Final[Mapping[JudgingStage, tuple[type[do.Command], ...]]] = {
     JudgingStage.ORIGINS: (do.FetchOrigins,),
     JudgingStage.COMMIT: (do.Commit,),
     JudgingStage.TROUBLE: (),
+    JudgingStage.DOUBT: (),
 }
 
 

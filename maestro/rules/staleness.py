@@ -34,29 +34,53 @@ NAMED: Final = 10
 
 def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> None:
     """Say what is known of a computation that was committed: it is fresh, or on the list."""
-    if fact.problem:
+    if fact.missed:
+        _note(system, owed, StaleState.STALE, step, fact.missed)
+        gather(system, step)
+    elif _is_stale_all_the_same(system, owed, fact, step):
+        pass
+    elif fact.problem:
         _note(system, owed, StaleState.NOT_REMEMBERED, step, cause=fact.problem)
     elif fact.reads is None:
         _without_dataset(system, owed, fact.candidates, step)
-    elif fact.missed:
-        _note(system, owed, StaleState.STALE, step, fact.missed)
-        gather(system, step)
     elif fact.overwritten:
         _note(system, owed, StaleState.OVERWRITE, step, fact.overwritten)
     else:
         _missed_nothing(system, owed, step)
 
 
+def _is_stale_all_the_same(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> bool:
+    """Whether a unit stays stale, whatever is known of a computation: it is not known to have seen what was missed.
+
+    A replay saw what came before it was sent. What it, or an event, saw else is known where it is known what it read;
+    but Discovery may name a unit for another reason, unless that commit is one that the computation overwrote.
+    """
+    known = system.ledger.stale.get(owed.unit)
+    if known is None or known.state is not StaleState.STALE:
+        return False
+    if fact.reads is not None and known.cause != NAMED_AGAIN:
+        return False
+    since = owed.since if owed.instance_id != owed.unit[0] else -1
+    overwritten = {commit.instance_id for commit in fact.overwritten}
+    if all(commit.number <= since or commit.instance_id in overwritten for commit in known.missed):
+        return False
+    _stays(system, known, step)
+    return True
+
+
 def _missed_nothing(system: System, owed: Owed, step: Step) -> None:
     """A computation missed nothing that the ledger has. What Discovery is asked about, or was, it has not."""
     known = system.ledger.stale.get(owed.unit)
     own = owed.instance_id == owed.unit[0]
-    if own and known is not None and (known.to_ask or known.cause in (NAMED_AGAIN, TOO_MANY)):
+    if own and known is not None and (known.to_ask or known.cause == TOO_MANY):
         return
     if own and known is not None and known.state is StaleState.NOT_FINISHED:
-        unknown = tuple(commit for commit in known.missed if not commit.number)
+        unknown = tuple(commit for commit in _not_to_come(system, known) if not commit.number)
+        if unknown and known.more:
+            too_many(system, known, step)
+            return
         if unknown:  # the ledger lost its rows, or never had them, since the unit's own commit was made
-            await_question(system, known, unknown, step)
+            await_question(system, structs.replace(known, missed=unknown), unknown, step)
             return
     _found_fresh(system, owed, step)
 
@@ -65,13 +89,8 @@ def _found_fresh(system: System, owed: Owed, step: Step) -> None:
     known = system.ledger.stale.get(owed.unit)
     if known is not None and _is_hidden(known, owed.instance_id):
         fresh(system, owed.unit, step)
-    else:
-        replayed(system, owed.unit, step, _began_after(system, owed))
-
-
-def _began_after(system: System, owed: Owed) -> int:
-    """Return the ledger's entry after which a replay was sent; an event's own commit says all that is known of it."""
-    return owed.since if owed.instance_id != owed.unit[0] else system.ledger.last
+    elif known is not None:
+        take_off(system, owed.unit, step)
 
 
 def not_visible(system: System, owner: Delivery | Document, instance_id: str, step: Step) -> None:
@@ -106,7 +125,7 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
     if known is not None and known.more:
         too_many(system, known, step)
         return
-    early = known.missed if known is not None and known.state is StaleState.NOT_FINISHED else ()
+    early = _not_to_come(system, known) if known is not None and known.state is StaleState.NOT_FINISHED else ()
     also = tuple(commit for commit in candidates or () if commit.instance_id not in {one.instance_id for one in early})
     to_ask = (*early, *also)
     if candidates is None:
@@ -120,6 +139,20 @@ def _without_dataset(system: System, owed: Owed, candidates: tuple[MissedCommit,
         _found_fresh(system, owed, step)
 
 
+def _not_to_come(system: System, known: Stale) -> tuple[MissedCommit, ...]:
+    return tuple(commit for commit in known.missed if not is_asked_about(system, commit.instance_id))
+
+
+def is_asked_about(system: System, instance_id: str) -> bool:
+    """Whether it is still to be asked whom the commit impacts: it is held, and each start of a run finds who it is.
+
+    Nothing of the instance is committed yet, by a reconsidered event neither; and no run has asked and may be about to.
+    """
+    held = [doc for doc in system.documents.values() if doc.held_instance == instance_id]
+    asked = any(doc.running and doc.start_asked for doc in held)
+    return bool(held) and not asked and not system.has_committed(instance_id)
+
+
 def forgotten(system: System, oldest: Oldest, step: Step) -> None:
     """The reads of a unit left the ledger. What is said of it already says more."""
     if oldest.unit is not None and oldest.unit not in system.ledger.stale:
@@ -128,15 +161,25 @@ def forgotten(system: System, oldest: Oldest, step: Step) -> None:
 
 
 def replayed(system: System, unit: UnitKey, step: Step, since: int) -> None:
-    """A unit was computed again, after the ledger's entry `since`: what was missed before is not missed now."""
+    """A unit was computed again, after the ledger's entry `since`: what was missed before is not missed now.
+
+    What it read is not known: no ledger is kept.
+    """
     known = system.ledger.stale.get(unit)
     if known is None:
         return
     younger = known.state is StaleState.STALE and any(commit.number > since for commit in known.missed)
-    if not younger:
+    if younger:
+        _stays(system, known, step)
+    else:
         take_off(system, unit, step)
-    elif known.document_id and not _is_to_replay(system, known):
-        assign(system, unit, "", step)  # the run that has replayed it began before that
+
+
+def _stays(system: System, known: Stale, step: Step) -> None:
+    """A unit is stale though it was replayed: the run that has done so began before what it missed."""
+    if known.document_id and not _is_to_replay(system, known):
+        assign(system, known.unit, "", step)
+        gather(system, step)
 
 
 def _is_to_replay(system: System, known: Stale) -> bool:
@@ -245,7 +288,7 @@ def _note(
     first = tuple(sorted(missed, key=lambda commit: commit.number)[:NAMED])
     stale = Stale(0, owed.unit, owed.forking, owed.instance_id, state, system.now, first, cause)
     known = system.ledger.stale.get(owed.unit)
-    if known is not None and _is_to_replay(system, known):
+    if known is not None and state is StaleState.STALE and _is_to_replay(system, known):
         stale = structs.replace(stale, document_id=known.document_id)
     _put(system, stale, step)
 

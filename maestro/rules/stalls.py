@@ -1,6 +1,6 @@
 """What holds a system up: a sibling that is waited for, and a question that failed past its tries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 #: Seconds after which a stalled system is not open any more: what comes is parked.
@@ -24,7 +24,7 @@ class Stall:
 
 @dataclass(slots=True)
 class Trouble:
-    """A question that failed past its tries."""
+    """A question that failed past its tries: with one sibling, or with several in turn."""
 
     sibling: str
     cause: str
@@ -34,5 +34,5 @@ class Trouble:
     token: int = 0
     #: Tries since then.
     tries: int = 0
-    #: The canary was answered after the last failure but one: the sibling is there.
-    cleared: bool = False
+    #: Siblings whose canaries were answered after a failure, and have failed no canary since: they are there.
+    cleared: set[str] = field(default_factory=set)

@@ -4,8 +4,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from maestro.messages.decisions import UNLIMITED, Budget
-from maestro.rules.commands import Decider
+from maestro.rules.cover import Cover
 from maestro.rules.delivery import Delivery, Verdict
 from maestro.rules.document import Document
 from maestro.rules.doubt import Case, Doubt
@@ -86,6 +85,8 @@ class JudgingStage(StrEnum):
     COMMIT = "commit"
     #: A commit, made meanwhile, is not known to be visible: the question is put again once it is.
     LOOKS = "looks"
+    #: Another commit is in doubt, or cannot be begun: the question is put again after that.
+    DOUBT = "doubt"
     #: A sibling did not answer past the tries: whose fault it is, is found out.
     TROUBLE = "trouble"
 
@@ -123,31 +124,6 @@ class Lock:
     replayed: int
     outstanding: int
     paused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cover:
-    """A decision that is taken for what else becomes pending of its tag (`covering`)."""
-
-    #: The document that was decided so, its tag, and its held event's name.
-    document_id: str
-    tag: str
-    name: str
-    #: Approve, or skip.
-    approves: bool
-    #: Who decided; two where two approvers must.
-    deciders: tuple[Decider, ...]
-    #: Units of the largest document it is taken for.
-    limit: int
-    #: From when to when documents may become pending, in seconds since the epoch.
-    since: float
-    until: float
-    budget: Budget = UNLIMITED
-
-    @property
-    def subject(self) -> tuple[str, str]:
-        """What it covers."""
-        return (self.tag, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +317,12 @@ class System:
 
     def has_committed(self, instance_id: str) -> bool:
         """Whether an event of the instance, or a held one, is committed, is being, or may be."""
-        return any(
-            one.instance_id == instance_id and one.verdict is Verdict.COMMIT and not one.replay
-            for one in self.deliveries.values()
-        ) or any(
-            doc.held_instance == instance_id and (doc.held_committed or doc.held_begun)
-            for doc in self.documents.values()
+        events = (one for one in self.deliveries.values() if one.instance_id == instance_id and not one.replay)
+        held = (doc for doc in self.documents.values() if doc.held_instance == instance_id)
+        return (
+            instance_id in self.forgotten
+            or any(one.verdict is Verdict.COMMIT for one in events)
+            or any(doc.held_committed or doc.held_begun for doc in held)
         )
 
     @property

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from maestro.rules.commands import Command, Needs
+from maestro.rules.cover import Cover
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
 from maestro.rules.doubt import Doubt
@@ -10,7 +11,7 @@ from maestro.rules.growth import Run
 from maestro.rules.impact import UnitKey
 from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Stale
 from maestro.rules.pace import Pace
-from maestro.rules.state import Cover, OutboxMessage
+from maestro.rules.state import OutboxMessage
 from maestro.rules.unit import Unit
 
 

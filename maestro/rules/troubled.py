@@ -6,6 +6,7 @@ from maestro.rules.outage import Ruling
 from maestro.rules.state import System
 from maestro.rules.status import Trigger
 from maestro.rules.step import Step
+from maestro.rules.visibility import VISIBILITY
 
 
 def on_run_failed(system: System, doc: Document, fact: facts.RunFailed, step: Step) -> None:
@@ -26,6 +27,18 @@ def on_send_failed(system: System, doc: Document, fact: facts.RunFailed, step: S
         outage.over(system, doc.id)
     else:
         on_run_failed(system, doc, fact, step)
+
+
+def on_look_awaited(system: System, doc: Document, step: Step) -> None:
+    """No question can be put before a look at API core, which is out of reach: it is waited for as any sibling is.
+
+    A run that is to be cancelled does not wait for it: the result that it has is kept.
+    """
+    stall = system.stalls.get(VISIBILITY)
+    if stall is None:
+        return
+    if doc.cancelling or system.now - max(stall.since, doc.since) >= system.rules.outage_limit:
+        ending.end(system, doc, _failing(doc), stall.cause, MAESTRO, step)
 
 
 def _failing(doc: Document) -> Trigger:

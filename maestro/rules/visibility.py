@@ -305,7 +305,7 @@ def missed(system: System, look: Look, fact: facts.AskedAgain, step: Step) -> No
     """Say which units the commit of `look` should have been held for, had Discovery named them."""
     units = relevant(fact.units, own_instance=look.instance_id, on_master=look.branch == MASTER)
     for unit in units:
-        staleness.named_late(system, unit, look.instance_id, step)
+        staleness.named_late(system, unit, look.instance_id, step, staleness.NAMED_AGAIN)
     if units:
         names = ", ".join(f"{unit.instance_id} on {unit.branch}" for unit in units[:_SHOWN])
         more = f" and {len(units) - _SHOWN} more" if len(units) > _SHOWN else ""

@@ -5,8 +5,8 @@ from typing import Any
 
 from maestro.messages.decisions import Budget, Covers
 from maestro.rules.commands import Decider
+from maestro.rules.cover import Cover
 from maestro.rules.document import Approval
-from maestro.rules.state import Cover
 
 
 def approval_row(first: Approval) -> list[Any]:

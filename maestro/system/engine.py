@@ -163,7 +163,7 @@ class Engine:
         Else it is stored now, for a crash must not repeat the commit.
         """
         system = self.machine.system
-        if system.judged is not None and system.judging_stage is not JudgingStage.LOOKS:
+        if system.judged is not None and system.judging_stage not in (JudgingStage.LOOKS, JudgingStage.DOUBT):
             return True
         next_one = bool(system.inbox) or system.judged is not None
         return next_one and any(type(one) is Look for one in commands)

@@ -111,13 +111,17 @@ class Ledger:
         if reads is None or not reads.rows:
             return ()
         self._store_all()
+        since = max(owed.since, ledger_records.whole_from(self._store))
         lasts: dict[int, Last] = {}
         keys = {key for read in reads.rows for key in (read.row, row_key(read.base, owed.branch))}
         for some in _slices(sorted(keys)):
             writes = self._store.last_writes(some).items()
-            lasts |= {row: Last(*last) for row, last in writes if last.number > owed.since}
+            lasts |= {row: Last(*last) for row, last in writes if last.number > since}
             await asyncio.sleep(0)
         found = missed(reads.rows, owed.branch, owed.instance_id, lasts)
+        if found:
+            places = ledger_records.places(self._store)
+            found = missed(reads.rows, owed.branch, owed.instance_id, lasts, places)
         if owed.in_doubt_since < 0:
             return found
         # What it wrote while it was in doubt replaced nothing of a later commit.
@@ -135,7 +139,8 @@ class Ledger:
         moment = began[0].replace(tzinfo=UTC).timestamp() + began[1] / 1e9
         since = moment - CLOCKS - max(0.0, moment - owed.at)
         found: list[MissedCommit] = []
-        for number in range(owed.number - 1, 0, -1):
+        self._store_all()
+        for number in range(owed.number - 1, ledger_records.whole_from(self._store), -1):
             if number % LOG_AT_ONCE == 0:
                 await asyncio.sleep(0)
             log = self._store.get(ledger_records.LOG, ledger_records.key(number))

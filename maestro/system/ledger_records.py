@@ -9,11 +9,13 @@ from maestro.rules.ledger import writer_key
 from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale
 from maestro.rules.step import DropEntry, DropStale, SaveBook, SaveEntry, SaveOwed, SaveStale
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, Write
+from maestro.system.doubt_records import DOUBTS
 
 BOOK: Final = "ledger"
 OWED: Final = "ledger_owed"
 LOG: Final = "ledger_log"
 UNITS: Final = "ledger_units"
+UNKNOWN: Final = "ledger_unknown"
 STALE: Final = "ledger_stale"
 
 LedgerSave = SaveBook | SaveOwed | SaveEntry | DropEntry | SaveStale | DropStale
@@ -25,6 +27,8 @@ def writes(save: LedgerSave) -> list[Write]:
         case SaveBook(found):
             row = {"begun": found.begun, "last": found.last, "size": found.size, "noted": found.noted}
             row["left"] = found.stale_left
+            if found.whole_from:
+                row["whole_from"] = found.whole_from
             return [Put(BOOK, BOOK, row)]
         case SaveOwed(owed):
             debt = {"instance": owed.instance_id, "unit": owed.unit, "forking": owed.forking, "reads": owed.reads}
@@ -81,6 +85,9 @@ def _entry(entry: Entry) -> list[Write]:
     if entry.footprint is None or entry.footprint.overtaken:
         log["more"] = True  # it changed rows, or may have, that it does not take
     writes: list[Write] = [Put(LOG, number, log)]
+    if entry.footprint is None:
+        place = of.number if of.in_doubt_since < 0 else of.in_doubt_since
+        writes.append(Put(UNKNOWN, number, {"writer": writer_key(of.instance_id), "place": place}))
     if of.incomplete:
         writes.append(Delete(OWED, number))
     if rows:
@@ -96,7 +103,7 @@ def _entry(entry: Entry) -> list[Write]:
 def _dropped(oldest: Oldest) -> list[Write]:
     """Return the writes that take an entry away."""
     number = key(oldest.number)
-    writes: list[Write] = [Delete(LOG, number), Delete(LEDGER_WRITES, number)]
+    writes: list[Write] = [Delete(LOG, number), Delete(LEDGER_WRITES, number), Delete(UNKNOWN, number)]
     if oldest.unit is not None:
         writes += [Delete(LEDGER_READS, number), Delete(UNITS, _unit(oldest.unit))]
     return writes
@@ -108,6 +115,7 @@ def load(store: Store, book: Book) -> None:
     if row is not None:
         book.begun, book.last, book.size = row["begun"], row["last"], row["size"]
         book.noted, book.stale_left = row["noted"], row["left"]
+        book.whole_from = row.get("whole_from", 0)
     stale = [msgspec.convert(row, Stale) for _, row in store.rows(STALE)]
     for one in sorted(stale, key=lambda one: one.number):
         book.put(one)
@@ -127,6 +135,22 @@ def load(store: Store, book: Book) -> None:
             found.get("in_doubt_since", -1),
             found.get("at", 0.0),
         )
+
+
+def whole_from(store: Store) -> int:
+    """Return the number of the entry from which on none is left out. Raises `StoreDamaged`."""
+    row = store.get(BOOK, BOOK) or {}
+    return int(row.get("whole_from", 0))
+
+
+def places(store: Store) -> dict[int, int]:
+    """Return where in the log the commits are whose rows it has not: their last entry or the one before, by writer.
+
+    Those are meant whose rows could not be had, and those in doubt, which may be made. Raises `StoreDamaged`.
+    """
+    found = {row["writer"]: row["place"] for _, row in store.rows(UNKNOWN)}
+    in_doubt = [row for _, row in store.rows(DOUBTS) if not row.get("verdict")]
+    return found | {writer_key(row["instance_id"]): row.get("last", -1) for row in in_doubt}
 
 
 def computation(store: Store, unit: tuple[str, str]) -> str:

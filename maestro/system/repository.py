@@ -19,6 +19,7 @@
 | `ledger_owed` | number | a commit of which the ledger has still to learn something |
 | `ledger_log` | number | one entry of the ledger: whose commit, whose result |
 | `ledger_stale` | instance/branch | a unit whose result is not known to be fresh |
+| `ledger_unknown` | number | an entry whose rows are not known: its writer, and its place in the log |
 | `ledger_units` | instance/branch | the number of the entry with the unit's last reads |
 | `ledger_writes`, `ledger_reads` | number | the rows that the entry's commit changed, that its computation read |
 """

@@ -6,11 +6,12 @@ import pytest
 
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
-from maestro.rules import facts
+from maestro.rules import concluding, facts, resolving
 from maestro.rules.delivery import Verdict
 from maestro.rules.document import Stage
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.ledger import Footprint
+from maestro.rules.ledger_book import Scope
 from maestro.rules.status import Status
 from tests.unit.rules.driver import P1, P2, Driver, footprint
 
@@ -782,3 +783,186 @@ def test_what_was_beside_a_former_call_is_not_beside_the_next_one() -> None:
     m.proof(Finding.NO_ROWS)
     m.wake()
     assert m.asked(do.CommitHeld)
+
+
+def calls(m: Driver, kind: type[do.Command]) -> int:
+    return sum(isinstance(one, kind) for one in m.log)
+
+
+def test_a_row_that_was_created_may_have_been_changed_by_what_was_committed_beside_it() -> None:
+    m = Driver(ledger_scope=Scope.REPLAYS)
+    m.hold("i1", P1, P2, fork=True)
+    m.start()
+    m.held_committed()
+    m.owed()
+    m.sent()
+    m.result("re1", "p1")
+    m.replay_impact(footprint=Footprint(created=1))
+    m.arrive("e1")
+    m.impact(footprint=footprint(7))
+    m.committed()
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.owed()
+    m.settles(Finding.NO_ROWS)
+    assert calls(m, do.CommitReplay) == 1
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["re1"]
+
+
+@pytest.mark.parametrize("finding", [Finding.HARMLESS, Finding.HARMLESS_NO_ROWS])
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_retry_does_not_make_a_held_commit_again_over_a_later_one(finding: Finding, *, crash: bool) -> None:
+    m = Driver()
+    m.hold("i1", P1)
+    m.approve()
+    m.start()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)  # Domain may have stored it, and failed then
+    m.cancel()
+    m.proof(Finding.HARMLESS)
+    m.end()
+    m.commit("c2")
+    if crash:
+        m.restart()
+    m.retry()
+    m.proof(finding)
+    assert m.only(do.Reply).code is Code.CONFLICT
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["i1"]
+
+
+def test_nothing_of_an_event_is_decided_while_a_commit_beside_it_is_in_doubt() -> None:
+    m = fork_in_flight()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.arrive("e1")
+    m.commit_ends(CommitEnd.REFUSED, do.CommitReplay)
+    m.impact()
+    assert not m.asked(do.Commit)
+    assert m.delivery("e1").verdict is None
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    m.replay_committed()
+    assert m.only(do.AskImpact).instance_id == "e1"
+    m.impact()
+    assert m.asked(do.Commit)
+
+
+def test_nor_is_one_held_or_asked_again_while_a_held_commit_cannot_be_begun() -> None:
+    m = Driver()
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.arrive("e1")
+    m.impact(P2)
+    m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
+    m.origins(id_="d2")
+    assert list(m.system.documents) == ["d1"]
+    assert not m.asked(do.AskImpact)
+    m.tell(facts.SetAside("ana", m.ticket(), "it is poison"))
+    assert m.only(do.Reply).code is Code.OK
+    assert m.only(do.DeadLetterEvent).key == "m-e1"
+
+
+def test_a_call_waits_while_another_commit_is_in_doubt() -> None:
+    m = fork_in_flight()
+    m.result("re1", "p1")
+    m.replay_impact()
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.NOT_BEGUN)
+    due = next(one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT)
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.tell(facts.Woken(due.topic, due.key))
+    assert calls(m, do.Commit) == 1
+    again = m.only(do.WakeAt)
+    assert again.key == due.key
+    m.proof(Finding.ROWS)
+    m.tell(facts.Woken(again.topic, again.key))
+    assert calls(m, do.Commit) == 2
+
+
+def test_no_replay_is_sent_again_while_a_commit_is_in_doubt() -> None:
+    m = fork_in_flight()
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.times_out()
+    assert calls(m, do.SendReplay) == 1
+    m.proof(Finding.ROWS)
+    m.times_out()
+    assert calls(m, do.SendReplay) == 2
+
+
+def test_a_cancel_does_not_wait_for_a_doubt_of_another_commit() -> None:
+    m = fork_in_flight()
+    m.arrive("e1")
+    m.impact()
+    m.result("re1", "p1")
+    m.commit_ends(CommitEnd.LOST)
+    m.cancel()
+    m.queues_updated()
+    assert m.doc.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("finding", [Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS])
+def test_what_was_set_aside_and_may_be_under_way_still_may_replace_rows(finding: Finding) -> None:
+    m = Driver()
+    m.arrive("e0")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(finding)
+    assert [doubt.instance_id for doubt in m.system.open_doubts] == ["e0", "e1"]
+
+
+def test_what_is_to_be_made_again_is_proved_as_if_it_were_the_first_time() -> None:
+    m = Driver()
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.UNKNOWN)
+    (doubt,) = resolving.known_doubts(m.system)
+    m.tell(facts.DoubtResolved(doubt.key, "make_again", "ana", m.ticket(), "it is not there"))
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.NO_ROWS)
+    m.wake()
+    assert calls(m, do.Commit) == 3
+    assert not m.system.open_doubts
+
+
+def test_nor_does_it_matter_that_it_came_back_from_the_error_queue_for_that() -> None:
+    m = Driver()
+    m.arrive("e1")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    (doubt,) = m.system.open_doubts
+    m.tell(facts.DoubtResolved(doubt.key, "make_again", "ana", m.ticket(), "it is not there"))
+    m.arrive("e1", redriven=True)
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.ROWS)
+    assert m.delivery("e1").done
+    assert calls(m, do.Commit) == 2
+
+
+def test_a_commit_that_is_forgotten_with_its_doubt_is_not_proof_of_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concluding, "RESOLVED_KEPT", 0)
+    m = Driver()
+    m.tell(facts.WaitQueueDrained())
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    letter = m.last(do.DeadLetterEvent)
+    m.tell(facts.DeadLettered(letter.key, letter.number))
+    m.tell(facts.InstanceEnded("x", "system.process.persist.done", "", "master", None, stored=True))
+    assert not m.system.doubts
+    m.restart()
+    m.arrive("x2", instance="x")
+    m.impact()
+    m.commit_ends(CommitEnd.LOST)
+    m.proof(Finding.ROWS)
+    assert not m.delivery("x2").done

@@ -214,3 +214,25 @@ class TestTwoApprovers:
         ended(it, first)
         held(it, "i2", "p1")
         assert not it.has(do.CheckDeciders)
+
+
+def test_a_restart_after_the_covers_time_decides_nothing() -> None:
+    it = Rules()
+    ended(it, approved_with_cover(it))
+    second = held(it, "i2", "p3")
+    checked(it, "token revoked")
+    assert second.status is Status.PENDING
+    it.now += it.system.rules.tag_window
+    it = it.restart()
+    assert not it.has(do.CheckDeciders)
+
+
+def test_who_ends_the_run_by_hand_withdraws_the_cover() -> None:
+    it = Rules()
+    first = approved_with_cover(it)
+    it.ask(facts.StatusSet, first.id, status="failure")
+    it.take(do.Notify)  # of the start
+    it.tell(facts.QueuesUpdated(first.id, it.take(do.Dequeue).token, ""))
+    it.tell(facts.Notified(first.id, it.take(do.Notify).token))
+    held(it, "i2", "p3")
+    assert not it.has(do.CheckDeciders)

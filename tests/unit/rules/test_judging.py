@@ -514,3 +514,19 @@ def test_a_known_event_of_before_an_adoption_goes_on_as_it_was_decided(m: Driver
     assert not m.asked(do.DeadLetterEvent)
     m.impact()
     assert m.delivery("i1").verdict is Verdict.COMMIT
+
+
+def test_no_text_hides_an_instance_whose_earlier_commit_is_forgotten() -> None:
+    m = Driver(dedup_window=1)
+    m.tell(facts.IngressAttached())
+    m.tell(facts.WaitQueueDrained())
+    m.arrive("x1", instance="x")
+    m.impact()
+    m.committed()
+    m.commit("o1")
+    m.commit("o2")
+    assert "x" in m.system.forgotten
+    m.arrive("x2", instance="x")
+    m.impact(P1)
+    m.origins()
+    assert m.system.outbox == {}

@@ -625,7 +625,7 @@ def test_a_replay_that_was_sent_before_a_commit_says_nothing_of_whether_it_misse
     it.committed()
     if it.system.ledger.owed:
         it.owed(changed=(9,))
-    named_late(it.system, P1, "e", Step())
+    named_late(it.system, P1, "e", Step(), staleness.NAMED_AGAIN)
     it.result("re1", "p1")
     it.replay_impact(footprint=footprint())
     it.replay_committed()
@@ -729,3 +729,198 @@ def test_a_list_that_is_full_of_stale_units_takes_a_new_note_all_the_same(monkey
     assert ("i1", MASTER) in it.system.ledger.stale
     assert len(it.system.ledger.stale) == 3
     assert it.system.ledger.stale_left == 1
+
+
+# --- what says more than what was found since ------------------------------------------------------------------------
+
+
+def doubtful(it: Driver) -> None:
+    """C is committed after an answer of Discovery that may have named too few: it is asked again."""
+    it.arrive("c")
+    it.tell(facts.ImpactFound(it.last(do.AskImpact).token, (), failures=0))
+    it.committed()
+    looked(it, failures=1)
+    if it.system.ledger.owed:
+        it.owed(problem="domain.entities: 400")
+
+
+def looked(it: Driver, failures: int = 0) -> None:
+    look = it.last(do.Look)
+    it.tell(facts.Looked(look.key, look.token, "finished", failures=failures))
+
+
+def named_again(it: Driver, *units: Impacted) -> None:
+    asked = it.last(do.AskAgain)
+    it.tell(facts.AskedAgain(asked.key, asked.token, units))
+
+
+@pytest.mark.parametrize("named_first", [False, True])
+@pytest.mark.parametrize("found", ["dataset", "none", "problem"])
+def test_what_a_doubtful_answer_names_late_is_late_whatever_the_ledger_knows(found: str, *, named_first: bool) -> None:
+    it = driver(ensure_finished=True)
+    doubtful(it)
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    looked(it)
+    if named_first:
+        named_again(it, Impacted("w", MASTER))
+    number = it.last(do.FetchOwed).number
+    if found == "dataset":
+        it.owed(Read(ROW, MASTER, A))
+    else:
+        it.tell(facts.OwedFetched(number, footprint(), problem="500" if found == "problem" else ""))
+    if not named_first:
+        named_again(it, Impacted("w", MASTER))
+    assert states(it)["w", MASTER] is StaleState.STALE
+
+
+def named_beside_its_replay(it: Driver) -> None:
+    """A replay of p1 is sent; then C is committed, and its doubtful answer names p1."""
+    it.hold("i1", P1, P2, fork=True)
+    it.start()
+    it.held_committed()
+    looked(it)
+    it.owed()
+    it.sent()
+    doubtful(it)
+    named_again(it, P1)
+    it.result("r1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+
+
+@pytest.mark.parametrize("found", ["nothing missed", "overwritten", "none", "problem"])
+def test_a_replay_that_began_before_a_commit_says_nothing_of_that_whatever_is_found(found: str) -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS, ensure_finished=True)
+    named_beside_its_replay(it)
+    number = it.last(do.FetchOwed).number
+    over = (MissedCommit(number - 1, "x"),) if found == "overwritten" else ()
+    reads = None if found in ("none", "problem") else Reads()
+    it.tell(facts.OwedFetched(number, footprint(), reads, (), over, problem="500" if found == "problem" else ""))
+    one = it.system.ledger.stale[P1.key]
+    assert (one.state, [commit.instance_id for commit in one.missed]) == (StaleState.STALE, ["c"])
+
+
+def test_an_overwrite_of_what_was_named_late_is_an_overwrite() -> None:
+    it = Driver(ledger_scope=Scope.REPLAYS, ensure_finished=True)
+    named_beside_its_replay(it)
+    number = it.last(do.FetchOwed).number
+    over = (MissedCommit(number - 1, "c"),)
+    it.tell(facts.OwedFetched(number, footprint(), Reads(), (), over))
+    assert states(it)[P1.key] is StaleState.OVERWRITE
+
+
+def test_what_was_replayed_and_overwrote_is_in_a_pending_late_document_no_more() -> None:
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    it.arrive("c2")
+    it.impact(P1, footprint=footprint(ROW))
+    it.origins(id_="d2")
+    it.approve("d2")
+    it.notified()
+    it.start_impact()
+    it.queues_updated()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.tell_result("j2", "p1", "d2")
+    it.replay_impact(footprint=footprint(ROW))
+    it.replay_committed()
+    number = it.last(do.FetchOwed).number
+    it.tell(facts.OwedFetched(number, footprint(ROW), Reads(), (), (MissedCommit(number - 1, "x"),)))
+    assert it.system.ledger.stale["p1", MASTER].document_id == ""
+    it.end()
+    it.approve("late1")
+    assert [unit.instance_id for unit in late(it).order] == ["p2"]
+
+
+def failed_late_run(it: Driver) -> None:
+    """A late run has replayed p1; the replay of p2 failed, and p3 was not sent."""
+    stale(it, "p1", "p2", "p3")
+    gathered(it)
+    it.approve("late1")
+    it.start()
+    it.sent()
+    it.tell_result("j1", "p1", "late1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.sent()
+    it.tell(facts.ReplayErred("late1", "p2", MASTER, "", "boom"))
+    it.end()
+    assert late(it).status is Status.FAILURE
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_retry_of_a_late_run_leaves_out_what_was_replayed_since(*, crash: bool) -> None:
+    it = driver()
+    failed_late_run(it)
+    it.arrive("c2")
+    it.impact(P2, footprint=footprint(99))
+    it.origins(id_="d2")
+    it.approve("d2")
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.tell_result("j2", "p2", "d2")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.end()
+    it.retry("late1")
+    it.start()
+    if crash:
+        it.restart()
+    assert {unit.instance_id: unit.state for unit in late(it).order} == {
+        "p1": "done", "p2": "left_out", "p3": "sending"
+    }  # fmt: skip
+    assert late(it).units["p2", MASTER].left_out is not None
+    assert states(it) == {("p3", MASTER): StaleState.STALE}
+
+
+def test_a_retry_of_a_late_run_replays_the_rest_and_what_its_replays_impact() -> None:
+    it = driver()
+    stale(it, "p1", "p2")
+    gathered(it)
+    it.approve("late1")
+    it.start()
+    it.sent()
+    it.tell_result("j1", "p1", "late1")
+    it.replay_impact(Impacted("p9", MASTER), footprint=footprint(ROW))
+    it.replay_origins()
+    it.queues_updated()
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key("c")))
+    it.sent()
+    it.tell(facts.ReplayErred("late1", "p2", MASTER, "", "boom"))
+    it.end()
+    it.retry("late1")
+    it.start()
+    assert {unit.instance_id: unit.state for unit in late(it).order} == {
+        "p1": "done", "p2": "sending", "p9": "outstanding"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["c", "i1"])
+def test_a_replay_that_was_sent_before_a_commit_and_read_its_version_takes_its_unit_off(version: str) -> None:
+    """The ledger only reports: C is committed beside a replay of P1, which it names."""
+    it = Driver(ledger_scope=Scope.REPLAYS, ledger_reports=True)
+    it.hold("i1", P1, P2, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed(changed=(ROW,))
+    it.sent()
+    it.arrive("c")
+    it.impact(Impacted("p1", MASTER, named="ledger"), footprint=footprint(ROW))
+    it.committed()
+    if it.system.ledger.owed:
+        it.owed()
+    assert states(it) == {P1.key: StaleState.STALE}
+    it.result("r1", "p1")
+    it.replay_impact(footprint=footprint())
+    it.replay_committed()
+    it.owed(Read(ROW, MASTER, writer_key(version)))
+    assert states(it) == ({} if version == "c" else {P1.key: StaleState.STALE})

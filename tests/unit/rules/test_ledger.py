@@ -1,6 +1,7 @@
 """The ledger: who is impacted by what was read, who missed what, and what is taken in when."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from maestro.events import MASTER
 from maestro.rules import commands as do
 from maestro.rules import facts, remembering, staleness
-from maestro.rules.doubt import Finding
+from maestro.rules.doubt import CommitEnd, Finding, Word
 from maestro.rules.impact import Impacted
 from maestro.rules.ledger import (
     Footprint,
@@ -30,7 +31,8 @@ from maestro.rules.ledger import (
 from maestro.rules.ledger_book import MissedCommit, Scope, StaleState
 from maestro.rules.staleness import NOT_VISIBLE
 from maestro.rules.step import Step
-from tests.unit.rules.driver import P1, P2, Driver, footprint
+from maestro.system.ledger import Ledger
+from tests.unit.rules.driver import P1, P2, Driver, drive, footprint
 
 # --- keys -----------------------------------------------------------------------------------------------------
 
@@ -184,7 +186,7 @@ def test_on_a_branch_its_own_copy_counts_and_else_the_trunks() -> None:
     assert missed([Read(ROW, "b1", A)], "b1", "W", {ROW: Last(2, C)}) == ()
 
 
-# --- what is taken in, and when ---------------------------------------------------------------------------------------
+# --- what is taken in, and when --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -414,6 +416,191 @@ def test_off_asks_and_keeps_nothing() -> None:
 
     assert not any(isinstance(command, do.FetchOwed) for command in it.log)
     assert not it.system.ledger.begun
+
+
+@pytest.mark.parametrize("scope", [Scope.REPLAYS, Scope.ALL])
+def test_a_run_that_goes_on_when_the_ledger_is_switched_on_is_taken_in(scope: Scope) -> None:
+    it = Driver()
+    it.run(P1)
+    switched(it, scope)
+    it.queues_updated()
+    it.sent()
+    it.result("j1", "p1")
+    it.replay_impact(footprint=footprint(ROW))
+    it.replay_committed()
+    assert it.last(do.FetchOwed).number == it.system.ledger.last == 1
+    assert it.system.ledger.begun
+    it.owed()
+    it.end()
+    it.arrive("i2")
+    it.impact(footprint=footprint(ROW))
+    it.committed()
+    assert it.system.ledger.last == 2
+
+
+def switched(it: Driver, scope: Scope) -> None:
+    """A life of another scope begins."""
+    it.rules = replace(it.rules, ledger_scope=scope)
+    it.restart()
+
+
+# --- what is not kept for a while ------------------------------------------------------------------------------------
+
+
+def test_what_is_not_kept_for_a_while_is_a_gap_that_proves_nothing() -> None:
+    """U changes the row, then V while the ledger is off. W read V's version: whether it missed U is not known."""
+    it = Driver(ledger_scope=Scope.ALL)
+    taken_in(it, "u", ROW)
+    switched(it, Scope.OFF)
+    it.commit("v")
+    switched(it, Scope.ALL)
+    it.restart()
+    assert it.system.ledger.whole_from == 1
+    taken_in(it, "w", 0, Read(ROW, MASTER, writer_key("v")))
+    assert it.system.ledger.stale == {}
+    taken_in(it, "v2", ROW)
+    taken_in(it, "w2", 0, Read(ROW, MASTER, writer_key("v")))
+    assert [unit for unit, _ in it.system.ledger.stale] == ["w2"]
+
+
+def test_a_run_keeps_the_ledger_whole_whatever_scope_the_next_life_has() -> None:
+    it = Driver(ledger_scope=Scope.ALL)
+    taken_in(it, "u", ROW)
+    switched(it, Scope.REPLAYS)
+    it.commit("v")
+    assert (it.system.ledger.last, it.system.ledger.whole_from) == (1, 1)
+    it.run(P1)
+    it.owed(Read(ROW, MASTER, writer_key("v")))
+    assert it.system.ledger.stale == {}
+    switched(it, Scope.ALL)
+    it.queues_updated()
+    it.replay_to_the_end("j1", "p1")
+    switched(it, Scope.REPLAYS)
+    it.commit("x")
+    it.owed(changed=(ROW,))
+    assert it.system.ledger.whole_from == 1
+
+
+@pytest.mark.parametrize("made_after", [False, True])
+def test_without_a_dataset_one_that_began_in_a_gap_is_never_called_fresh(*, made_after: bool) -> None:
+    it = Driver(ledger_scope=Scope.ALL)
+    taken_in(it, "u", ROW)
+    switched(it, Scope.OFF)
+    it.now += 1000.0
+    began = datetime.fromtimestamp(it.now, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    it.now += 10.0
+    it.commit("v")
+    switched(it, Scope.ALL)
+    if made_after:
+        taken_in(it, "x", ROW)
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    owed = it.system.ledger.owed[it.last(do.FetchOwed).number]
+    assert drive(Ledger(it.store, lambda: None).candidates(owed, began)) is None
+
+
+def taken_in(it: Driver, name: str, changed: int, *reads: Read) -> None:
+    """An event is committed, and what it read is known."""
+    it.arrive(name)
+    it.impact(footprint=footprint(changed) if changed else footprint())
+    it.committed()
+    it.owed(*reads)
+
+
+# --- what the ledger has not of a commit -----------------------------------------------------------------------------
+
+
+def test_who_read_the_version_of_a_commit_whose_rows_are_unknown_missed_nothing_older() -> None:
+    """U changes the row, then V, whose rows stay unknown: W read V's version, so it saw what U did."""
+    it = Driver(ledger_scope=Scope.ALL)
+    taken_in(it, "u", ROW)
+    it.arrive("v")
+    it.impact(footprint=footprint(ROW))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(problem="domain.entities: 400")
+    taken_in(it, "w", 0, Read(ROW, MASTER, writer_key("v")))
+    taken_in(it, "u2", ROW)
+    taken_in(it, "w2", 0, Read(ROW, MASTER, writer_key("v")))
+    taken_in(it, "w3", 0, Read(ROW, MASTER, writer_key("u")))
+    missed = {unit[0]: one.missed for unit, one in it.system.ledger.stale.items() if one.state is StaleState.STALE}
+    assert missed == {"w2": (MissedCommit(4, "u2"),), "w3": (MissedCommit(4, "u2"),)}
+
+
+@pytest.mark.parametrize("resolved", [False, True])
+def test_who_read_the_version_of_a_commit_in_doubt_missed_nothing_older(*, resolved: bool) -> None:
+    it = Driver(ledger_scope=Scope.ALL)
+    taken_in(it, "u", ROW)
+    it.arrive("v")
+    it.impact(footprint=footprint(ROW))
+    it.commit_ends(CommitEnd.REFUSED)
+    it.proof(Finding.UNPROVABLE)
+    taken_in(it, "w", 0, Read(ROW, MASTER, writer_key("v")))
+    assert it.system.ledger.stale == {}
+    taken_in(it, "u2", ROW)
+    if resolved:
+        [doubt] = it.system.open_doubts
+        it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
+        it.restart()
+        it.owed(problem="domain.entities: 400")
+    taken_in(it, "w2", 0, Read(ROW, MASTER, writer_key("v")))
+    assert [unit for unit, one in it.system.ledger.stale.items() if one.state is StaleState.STALE] == [("w2", MASTER)]
+
+
+def test_what_the_ledger_keeps_of_unknown_rows_leaves_with_the_entry() -> None:
+    it = Driver(ledger_scope=Scope.ALL, ledger_rows=2)
+    it.arrive("v")
+    it.impact(footprint=footprint(ROW))
+    it.restart()
+    it.proof(Finding.ROWS)
+    it.owed(problem="domain.entities: 400")
+    assert list(it.store.rows("ledger_unknown"))
+    taken_in(it, "w", 7)
+    assert it.asked(do.FindOldestEntries)
+    it.oldest_found()
+    assert not list(it.store.rows("ledger_unknown"))
+
+
+# --- what is not made in its turn ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", ["ok", "proved", "crash"])
+def test_an_event_whose_commit_spans_that_of_a_replay_owes_what_it_read(it: Driver, ends: str) -> None:
+    it.hold("i1", P1, P2, fork=True)
+    it.start()
+    it.held_committed()
+    it.owed()
+    it.sent()
+    it.result("j1", "p1")
+    it.arrive("e1")
+    it.replay_impact(footprint=footprint(ROW))
+    it.impact(footprint=footprint())
+    if ends == "proved":
+        it.commit_ends(CommitEnd.LOST)
+        it.replay_committed()
+        it.proof(Finding.ROWS)
+    elif ends == "crash":
+        it.replay_committed()
+        it.restart()
+        it.proof(Finding.ROWS)
+    else:
+        it.replay_committed()
+        it.committed()
+    assert {one.instance_id: one.reads for one in it.system.ledger.owed.values()} == {"j1": True, "e1": True}
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_an_event_that_was_in_doubt_and_is_proved_owes_what_it_read(it: Driver, *, crash: bool) -> None:
+    after_a_run(it)
+    it.arrive("i5")
+    it.impact(footprint=footprint(ROW))
+    if crash:
+        it.restart()
+    else:
+        it.commit_ends(CommitEnd.LOST)
+    it.proof(Finding.ROWS)
+    assert [(one.instance_id, one.reads) for one in it.system.ledger.owed.values()] == [("i5", True)]
 
 
 # --- what an event waits for ---------------------------------------------------------------------------------------

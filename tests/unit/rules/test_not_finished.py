@@ -10,9 +10,10 @@ from maestro.rules import commands as do
 from maestro.rules import facts, staleness
 from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.impact import Impacted, UnitKey
-from maestro.rules.ledger import Read, base_key, writer_key
+from maestro.rules.ledger import Read, Reads, base_key, writer_key
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Scope, StaleState
 from maestro.rules.rendering import document_json
+from maestro.rules.status import Status
 from maestro.rules.step import Step
 from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
 
@@ -494,3 +495,58 @@ def test_rows_that_turn_out_to_be_unknown_after_the_units_own_commit_have_discov
     m.tell(facts.OwedFetched(named_by, problem="domain.entities: 500"))
     m.owed(Read(ROW, MASTER, writer_key("old")))
     assert m.last(do.AskAgain).instance_id == "i1"
+
+
+W = Impacted("w", MASTER)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_discovery_is_not_asked_about_a_commit_that_was_aborted(*, known: bool) -> None:
+    """E2 and E name W early; E2 is committed, E's run is aborted. A retry of that asks again whom E impacts."""
+    m = Driver(ledger_scope=Scope.ALL)
+    early = replace(origin(W), finished=False)
+    m.arrive("e2")
+    m.impact(W, footprint=footprint(ROW))
+    m.origins((early,))
+    m.committed()
+    m.owed()
+    m.arrive("e")
+    m.impact(P1, W, footprint=footprint(ROW))
+    m.origins((origin(P1), early))
+    m.approve()
+    m.notified()
+    m.start_impact()
+    m.queues_updated("broker refused")
+    m.end()
+    assert m.doc.status is Status.ABORTED_SPLIT
+    m.arrive("w")
+    m.impact(footprint=footprint())
+    m.committed()
+    number = m.last(do.FetchOwed).number
+    if known:
+        staleness.rows_unknown(m.system, "e2", Step())
+        staleness.rows_unknown(m.system, "e", Step())
+    m.tell(facts.OwedFetched(number, footprint(), Reads() if known else None, candidates=()))
+    assert m.only(do.AskAgain).instance_id == "e2"
+    told(m)
+    assert not m.asked(do.AskAgain)
+    assert states(m) == {}
+
+
+def test_of_what_named_it_only_what_the_ledger_lost_is_asked_about() -> None:
+    m = Driver(ledger_scope=Scope.ALL)
+    for name in ("e1", "e2"):
+        m.arrive(name)
+        m.impact(P2, footprint=footprint(ROW))
+        m.origins((EARLY,))
+        m.committed()
+        m.owed()
+    m.arrive("p2")
+    m.impact(footprint=footprint())
+    m.committed()
+    number = m.last(do.FetchOwed).number
+    staleness.rows_unknown(m.system, "e2", Step())
+    m.tell(facts.OwedFetched(number, footprint(), Reads()))
+    assert m.only(do.AskAgain).instance_id == "e2"
+    told(m)
+    assert states(m) == {}

@@ -356,3 +356,77 @@ def test_a_run_that_is_ended_by_hand_leaves_no_stall_though_its_send_hangs() -> 
     m.tell(facts.RunFailed("d1", send.token, "no answer", "event_manager"))
     m.end()
     assert m.system.stalled() is None
+
+
+def look_fails(m: Driver) -> None:
+    """API core does not answer the last look, nor for the next ten minutes."""
+    look = m.last(do.Look)
+    m.tell(facts.LookFailed(look.key, look.token, "no connection"))
+    due = next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.LOOK)
+    m.now = max(m.now + 600, due.at)
+    m.tell(facts.Woken(due.topic, due.key))
+
+
+def assessing_behind_a_look(**rules: float | bool) -> Driver:
+    m = Driver(ensure_finished=True, **rules)
+    m.run(P1)
+    m.sent()
+    m.result("re1", "p1")
+    assert not m.asked(do.AskReplayImpact)
+    return m
+
+
+def test_a_run_that_waits_for_a_look_at_api_core_fails_when_the_outage_lasts_too_long() -> None:
+    m = assessing_behind_a_look(outage_limit=1800.0)
+    for _ in range(3):
+        look_fails(m)
+    assert m.doc.status is Status.RUNNING
+    look_fails(m)
+    m.end()
+    assert (m.doc.status, m.doc.kept, m.system.lock()) == (Status.FAILURE, True, None)
+    assert m.doc.history[-1].cause == "no connection"
+
+
+def test_one_that_is_cancelled_does_not_wait_for_it() -> None:
+    m = assessing_behind_a_look()
+    look_fails(m)
+    m.cancel()
+    m.end()
+    assert (m.doc.status, m.system.lock()) == (Status.CANCELLED, None)
+
+
+def test_a_start_that_waits_for_a_look_aborts_when_the_outage_lasts_too_long() -> None:
+    m = Driver(ensure_finished=True, outage_limit=1800.0)
+    m.hold("i1", P1)
+    m.approve()
+    m.cancel()
+    m.end()
+    m.commit("a")
+    m.retry()
+    m.notified()
+    assert m.doc.status is Status.RUNNING
+    for _ in range(4):
+        look_fails(m)
+    m.end()
+    assert m.doc.status is Status.ABORTED_SPLIT
+
+
+def test_siblings_that_fail_in_turn_do_not_hold_a_run_for_ever(m: Driver) -> None:
+    assessing(m, outage_limit=1800.0)
+    pauses = []
+    for sibling in ("discovery", "apicore") * 40:
+        run_fails(m, sibling)
+        canary(m, answered=False)
+        if m.doc.stage is not Stage.OUTAGE:
+            break
+        pauses.append(wait(m))
+    assert m.doc.ending is not None
+    assert max(pauses) == LONGEST_PAUSE
+
+
+def test_siblings_that_fail_an_event_in_turn_and_answer_others_leave_it_at_fault(m: Driver) -> None:
+    m.arrive("i1")
+    for sibling in ("discovery", "apicore", "discovery"):
+        fails(m, sibling)
+        canary(m, answered=True)
+    assert m.only(do.DeadLetterEvent).key == "m-i1"

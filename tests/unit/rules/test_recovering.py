@@ -370,6 +370,27 @@ def test_not_by_what_was_committed_before_it(m: Driver) -> None:
     assert m.doc.kept
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_a_kept_result_is_superseded_by_what_is_being_committed_at_the_start(m: Driver, *, early: bool) -> None:
+    fork_with_a_result(m)
+    m.override("failure")
+    m.end()
+    assert m.doc.kept
+    if early:
+        m.arrive("e1")
+        m.impact()
+    m.retry()
+    if early:
+        assert m.doc.stage is None  # it does not start yet
+        m.committed()
+        m.notified()
+    else:
+        m.arrive("e1")
+        m.impact()
+        m.notified()
+    assert m.only(do.DeadLetterEvent).reason == "superseded"
+
+
 # --- a fork beside a run with lock ------------------------------------------------------------------------------
 
 P9 = Impacted("p9", "master")

@@ -422,18 +422,18 @@ def test_an_event_that_changes_rows_or_may_do_so_waits(m: Sighted, footprint: Fo
     assert m.only(do.AskImpact).instance_id == "i2"
 
 
-def test_an_event_that_waits_for_a_look_is_not_set_aside(m: Sighted) -> None:
+def test_an_event_that_waits_for_a_look_can_be_set_aside(m: Sighted) -> None:
     unseen(m)
     m.woken()
     look = m.last(do.Look)
     m.tell(facts.LookFailed(look.key, look.token, "no connection"))
     m.tell(facts.SetAside("ana", 7))
-    reply = m.only(do.Reply)
-    assert reply.code is Code.CONFLICT
-    assert "apicore is waited for (no connection)" in reply.message
+    assert m.only(do.Reply).code is Code.OK
+    letter = m.only(do.DeadLetterEvent)
+    assert (letter.key, letter.reason) == ("m-i2", "set aside by ana (no connection)")
     m.woken()
     m.looked()
-    assert m.only(do.AskImpact).instance_id == "i2"
+    assert not m.asked(do.AskImpact)
 
 
 def test_an_answer_that_comes_after_the_look_changes_nothing(m: Sighted) -> None:

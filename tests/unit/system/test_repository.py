@@ -93,6 +93,7 @@ def test_each_field_of_a_document_is_stored_or_named_as_forgotten() -> None:
     m = running()
     changed = {
         "budget": Budget(5, 1.5),
+        "budget_since": 12.5,
         "first_approval": Approval("ana", 1.5, "", 2),
         "rows": 12,
         "demand": Demand(Effect.TWO_APPROVERS, skip_refused=True, at=1.5),
