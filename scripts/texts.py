@@ -71,8 +71,8 @@ KEYWORDS: Final = {
 }
 #: Files whose every sentence is shown to people: what a rule says becomes a cause in a history, as a failed call does.
 SAYING: Final = (
-    "actors/client.py", "actors/errors.py", "actors/pending_requests.py", "broker/base.py", "broker/rabbitmq_problem.py",
-    "broker/rabbitmq_publisher.py", "events.py", "http/checking.py", "http/datasets.py", "http/deciding_many.py",
+    "actors/client.py", "actors/errors.py", "actors/pending_requests.py", "broker/base.py",
+    "broker/rabbitmq_problem.py", "broker/rabbitmq_publisher.py", "events.py", "http/checking.py", "http/datasets.py", "http/deciding_many.py",
     "http/middleware.py", "http/outcome.py", "http/overwrites.py", "http/platform_calls.py", "http/replies.py",
     "http/todo_list.py",
     "http/unusual.py", "gateways/client.py", "gateways/dialer.py", "gateways/listener.py",
