@@ -174,8 +174,9 @@ class Player:
         document = await until(opened, f"the branch {correction.branch}", TIMEOUT)
         self._teller.says(f"{correction}: {_change(correction)} on branch {correction.branch}")
         ended = await self._ended(document["id"])
-        approver = next(entry["user"] for entry in ended["history"] if entry["status"] == Status.APPROVED)
-        self._teller.says(f"{correction.decision} by {approver}: a branch of its own locks nothing")
+        for entry in ended["history"]:
+            if entry["status"] == Status.APPROVED:
+                self._teller.says(f"{correction.decision} by {entry['user']}: a branch of its own locks nothing")
         await self._settled()
         return Decided(correction, ended)
 
