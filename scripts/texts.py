@@ -72,14 +72,15 @@ KEYWORDS: Final = {
 #: Files whose every sentence is shown to people: what a rule says becomes a cause in a history, as a failed call does.
 SAYING: Final = (
     "actors/client.py", "actors/errors.py", "actors/pending_requests.py", "broker/base.py",
-    "broker/rabbitmq_problem.py", "broker/rabbitmq_publisher.py", "events.py", "http/checking.py", "http/datasets.py",
-    "http/deciding_many.py", "http/middleware.py", "http/outcome.py", "http/overwrites.py", "http/platform_calls.py",
-    "http/replies.py", "http/todo_list.py", "http/unusual.py", "gateways/client.py", "gateways/dialer.py",
-    "gateways/listener.py", "ingress/consumer.py", "ingress/error_groups.py", "ingress/held.py",
-    "ingress/ownership.py", "json_text.py", "notify/ways.py", "platform/apicore.py", "platform/connections.py",
-    "platform/domain.py", "platform/once.py", "platform/transport.py", "rules/", "system/arrivals.py",
-    "system/deadline.py", "system/deciders.py", "system/error_queue_client.py", "system/service.py", "system/todo.py",
-    "system/views.py", "webhooks/sender.py",
+    "broker/rabbitmq_problem.py",
+    "broker/rabbitmq_publisher.py", "events.py", "http/checking.py", "http/datasets.py", "http/deciding_many.py",
+    "http/middleware.py", "http/outcome.py", "http/overwrites.py", "http/platform_calls.py", "http/replies.py",
+    "http/todo_list.py",
+    "http/unusual.py", "gateways/client.py", "gateways/dialer.py", "gateways/listener.py",
+    "ingress/consumer.py", "ingress/error_groups.py", "ingress/held.py", "ingress/ownership.py", "json_text.py",
+    "notify/ways.py", "platform/apicore.py", "platform/connections.py", "platform/domain.py", "platform/once.py",
+    "platform/transport.py", "rules/", "system/arrivals.py", "system/deadline.py", "system/deciders.py",
+    "system/error_queue_client.py", "system/service.py", "system/todo.py", "system/views.py", "webhooks/sender.py",
 )  # fmt: skip
 #: Of these: what no person is shown.
 SILENT: Final = ("rules/ids.py", "rules/ledger_book.py", "rules/resting.py")

@@ -9,8 +9,10 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from maestro import json_text
 from maestro.http.actor_client import UnknownSystem
 from maestro.http.checking import query_of
+from maestro.http.comparing import key_of
 from maestro.http.deciding import check_reason, decision_body, decision_of, leave_out_of
 from maestro.http.evidence import Asked
 from maestro.http.inputs import path_document, path_system, query_page, user_of
@@ -20,9 +22,8 @@ from maestro.http.outcome_csv import exported
 from maestro.http.replies import answered, reply
 from maestro.http.request_context import principal
 from maestro.http.shapes.decisions import SetStatusQuery
-from maestro.http.shapes.documents import FindQuery
+from maestro.http.shapes.documents import EntitiesQuery, FindQuery
 from maestro.http.shapes.units import EvidenceQuery, FindUnitsQuery, UnitsQuery
-from maestro.json_text import members
 from maestro.messages.answers import Answer, Code
 from maestro.messages.decisions import Decision, Reconsider, SetStatus
 from maestro.messages.questions import (
@@ -156,12 +157,36 @@ async def outcome_csv(request: web.Request) -> web.StreamResponse:
 async def entities(request: web.Request) -> web.StreamResponse:
     """What the commit of the document's held instance would write, a page of it."""
     document_id = path_document(request)
-    after, limit = query_page(request)
+    query = query_of(request, EntitiesQuery)
     answer = await request.app[DOCUMENTS].ask(document_id, GetHeldInstance(document_id))
     if answer.code is not Code.OK:
         return answered(answer)
     held = orjson.loads(answer.body)
-    return await request.app[ENTITIES].page(held["systemId"], held["instanceId"], after, limit)
+    pages = request.app[ENTITIES]
+    response = await pages.page(held["systemId"], held["instanceId"], query.after, query.limit)
+    if query.replaced == "false":
+        return response
+    assert isinstance(response.body, bytes | bytearray), "it is JSON"
+    page = json_text.members(bytes(response.body))
+    keys = [_key(bytes(row)) for row in json_text.elements(bytes(page["entities"]))]
+    found = await pages.replaced(held["instanceId"], {key for key in keys if key is not None})
+    told = [_row(found[key]) if key is not None and key in found else b"null" for key in keys]
+    page["replaced"] = msgspec.Raw(b"[%s]" % b",".join(told))
+    return reply(json_text.joined(page))
+
+
+def _row(row: object) -> bytes:
+    """Return a row as JSON; null: it has a number or a text that not every reader takes."""
+    try:
+        return orjson.dumps(row)
+    except TypeError:
+        return b"null"
+
+
+def _key(raw: bytes) -> tuple[str, str] | None:
+    """Return what a row is matched by; None: it is no row."""
+    row = json_text.loads(raw)
+    return key_of("", row) if isinstance(row, dict) else None
 
 
 async def unusual(request: web.Request) -> web.StreamResponse:
@@ -195,7 +220,7 @@ def _note_policies(request: web.Request, answer: Answer) -> None:
     """Have the audit log say which policies, in which wording, demanded what of the decision."""
     if answer.code not in (Code.OK, Code.ACCEPTED) or not answer.body:
         return
-    recorded = members(answer.body).get("policies")
+    recorded = json_text.members(answer.body).get("policies")
     demand = orjson.loads(bytes(recorded)) if recorded is not None else None
     if demand and demand["by"]:
         said = (f"{one['name']} ({one['digest']}): {', '.join(one['effects'])}" for one in demand["by"])

@@ -37,7 +37,7 @@ from maestro.http.shapes.decisions import (
     ReasonedBody,
     SetStatusQuery,
 )
-from maestro.http.shapes.documents import DocumentShape, EntitiesPage, FindQuery, ReportQuery
+from maestro.http.shapes.documents import DocumentShape, EntitiesPage, EntitiesQuery, FindQuery, ReportQuery
 from maestro.http.shapes.doubts import DoubtShape, DoubtsPage, ResolveBody
 from maestro.http.shapes.error_queue import (
     ErrorGroupsPage,
@@ -134,7 +134,7 @@ def _documents() -> Iterable[Operation]:
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/entities", reprocessings.entities, "entities", Role.VIEWER,
-        "What the commit of the held event would write", {200: EntitiesPage}, query=PageQuery,
+        "What the commit of the held event would write", {200: EntitiesPage}, query=EntitiesQuery,
     )  # fmt: skip
     yield _get(
         f"{_REPROCESSING}/{{id}}/unusual", reprocessings.unusual, "unusual", Role.VIEWER,

@@ -208,7 +208,7 @@ class Questions:
     ) -> Answer:
         match question:
             case ListWaiting(after=after, limit=limit):
-                return views.waiting(self._system, after, limit)
+                return views.waiting(self._system, self._engine.repository, after, limit)
             case GetWaiting(number=number):
                 return views.waiting_event(self._system, self._engine.repository, number)
             case ListSkipped(after=after, limit=limit):

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from maestro import json_text, titles
 from maestro.events import parse_celery
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
@@ -39,6 +40,8 @@ from maestro.system.todo import origin_of, said_of
 
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
+#: Bytes of a waiting event's body that a list looks into for what the event is of.
+MOST_LOOKED_AT = 64 * 1024
 #: Resolved doubts that are shown, the newest ones.
 RESOLVED_SHOWN = 100
 _STATES = (
@@ -153,7 +156,7 @@ def _left(doc: Document) -> int:
     return len(doc.outstanding) + len(doc.set_aside) + busy
 
 
-def waiting(system: System, after: int, limit: int) -> Answer:
+def waiting(system: System, repository: Repository, after: int, limit: int) -> Answer:
     """Render a page of the waiting events, oldest first."""
     page: list[Delivery] = []
     for number, delivery in system.waiting.items():
@@ -163,8 +166,22 @@ def waiting(system: System, after: int, limit: int) -> Answer:
                 break
     last = page[-1].number if page else after
     more = bool(system.waiting) and next(reversed(system.waiting)) > last
-    body = {"total": len(system.waiting), "events": [_event(one) for one in page], "next": last if more else None}
+    events = [_event(one) | _subject(repository, one) for one in page]
+    body = {"total": len(system.waiting), "events": events, "next": last if more else None}
     return Answer(Code.OK, orjson.dumps(body))
+
+
+def _subject(repository: Repository, delivery: Delivery) -> dict[str, str]:
+    """Return what its body says it is of: persist events are all of one name. A large body is not gone through."""
+    body = repository.body(delivery.number)
+    if body is None or len(body) > MOST_LOOKED_AT:
+        return {"process": "", "about": ""}
+    event = json_text.loads(parse_celery(body).event.raw)
+    process = event.get("processId")
+    return {
+        "process": json_text.plain(process) if isinstance(process, str) else "",
+        "about": json_text.plain(titles.gist(event.get("payload"))),
+    }
 
 
 def waiting_event(system: System, repository: Repository, number: int) -> Answer:
@@ -174,7 +191,7 @@ def waiting_event(system: System, repository: Repository, number: int) -> Answer
     if delivery is None or body is None:
         return Answer(Code.NOT_FOUND, message=f"no event {number} waits")
     event = msgspec.Raw(parse_celery(body).event.raw)
-    return Answer(Code.OK, msgspec.json.encode(_event(delivery) | {"event": event}))
+    return Answer(Code.OK, msgspec.json.encode(_event(delivery) | _subject(repository, delivery) | {"event": event}))
 
 
 def skipped(system: System, after: int, limit: int) -> Answer:

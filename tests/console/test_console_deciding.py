@@ -30,6 +30,7 @@ def fill_in(browser: Browser) -> None:
 
 def test_the_page_before_a_decision(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     doc = scene.hold(tenant)
+    scene.siblings.entities[tenant.id("fix")][0]["id"] = "quote-1"  # `before` does not have it: it is no change
     scene.run(tenant.publish_all("w1", "w2"))
     scene.waits(tenant, 2)
     opened(browser, doc)
@@ -37,7 +38,8 @@ def test_the_page_before_a_decision(browser: Browser, scene: Scene, tenant: Tena
     browser.sees(
         tenant.system, "rectify.quote.request", f"tag-{tenant.system}.fix", "Held since", within=".decision-head"
     )
-    browser.sees("quote", "changed", "1.4674", "1.61414", within="#commit")
+    browser.sees("quote", "changed", "1.4674", "1.61414", "quote-1", within="#commit")
+    assert browser.run("return [...document.querySelectorAll('#commit del')].map((e) => e.innerText)") == ["1.4674"]
     browser.sees("At least 3 instances of 1 process on 1 branch; a cascade may add more.", within="#impact")
     browser.sees("monthly average", f"{tenant.system}.p1", "Original time", within="#impact")
     browser.sees("at least 3 instances are computed again", "not known yet", "The system is locked meanwhile",
@@ -64,6 +66,12 @@ def test_the_graph(browser: Browser, scene: Scene, tenant: Tenant) -> None:
 def test_approve(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     doc = scene.hold(tenant)
     opened(browser, doc)
+    assert "wait behind it" not in browser.text("#decide"), "nothing does"
+    [row] = scene.siblings.entities[tenant.id("fix")]
+    was = row["before"] | {"_metadata": {"type": "quote", "rid": row["_metadata"]["rid"]}}
+    row["before"] = {"currency": "USD", "rate": 1.61414}  # the domain has but what the commit wrote
+    scene.siblings.read[tenant.id("fix")] = {"dataset": {"entities": {"quote": [was]}}}
+    scene.siblings.heads[tenant.id("fix")] = {"dataset": {"entities": {"quote": [row]}}}
     fill_in(browser)
     browser.press("Approve and replay 3")
     browser.sees("Approved: 3 replays begin.", "Done: the data is saved")
@@ -71,8 +79,11 @@ def test_approve(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     assert (entry["status"], entry["user"], entry["reason"]) == ("approved", "ana", REASON)
     browser.sees("by ana", REASON, within="#trace")
     browser.sees("What was computed again", within="#impact")
+    browser.sees("1.4674", "1.61414", within="#commit .diff")
+    browser.sees("3 replays", "Drain", within="#run")
+    assert not browser.run("return document.querySelector('.steps [aria-current]')")
     assert browser.text("#impact").count("done") >= 3
-    assert re.search(r"\d+(\.\d)? m?s", browser.text("#impact"))
+    assert re.search(r"\d+(\.\d)?\sm?s", browser.text("#impact"))
 
 
 def test_skip(browser: Browser, scene: Scene, tenant: Tenant) -> None:
@@ -88,17 +99,23 @@ def test_skip(browser: Browser, scene: Scene, tenant: Tenant) -> None:
 def test_a_reason_is_needed_and_the_name_is_remembered(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     doc = scene.hold(tenant)
     opened(browser, doc)
+    browser.sees("Still missing: why, your name", within=".missing")
+    browser.press("your name", exact=True)
+    assert browser.run("return document.activeElement.name") == "user"
     browser.press("Approve and replay 3")
     assert browser.run("return document.activeElement.name") == "reason"
     browser.type("Why?", "   ")
     browser.type("Your name", "ana")
+    browser.until(lambda: browser.text(".missing") == "Still missing: why", "what is missing")
     browser.press("Approve and replay 3")
     assert browser.run("return document.activeElement.name") == "reason"
     assert scene.document(doc)["status"] == "pending_approval"
     browser.type("Why?", REASON)
+    browser.until(lambda: not browser.text(".missing"), "nothing to be missing")
     browser.press("Skip and discard the commit")
     browser.sees("Skipped: the data was not saved")
     opened(browser, scene.hold(tenant, "second"))
+    browser.sees("Still missing: why", within=".missing")
     assert browser.find("input", "Your name").get_attribute("value") == "ana"
 
 
@@ -193,6 +210,7 @@ def test_a_large_one_has_the_system_typed(browser: Browser, scene: Scene, tenant
     fill_in(browser)
     approve = browser.find("button", "Approve and replay 20")
     assert not approve.is_enabled()
+    browser.sees("Still missing: the system's id", within=".missing")
     assert browser.find("button", "Skip and discard").is_enabled()
     browser.type(f"Type {tenant.system} to approve", "something else")
     assert not approve.is_enabled()

@@ -20,6 +20,20 @@ window.fetch = (url, options = {}) => {
 };
 """
 
+#: Lets a test cut the page off from its gateway: the stream that it reads ends, and nothing can be asked any more.
+CUT_OFF = """
+window.real = fetch;
+window.fetch = async (url, options = {}) => {
+  if (!url.endsWith("/stream")) return window.real(url, options);
+  const ends = new AbortController();
+  window.cut = () => {
+    window.fetch = () => Promise.reject(new TypeError("Failed to fetch"));
+    ends.abort();
+  };
+  return window.real(url, { ...options, signal: AbortSignal.any([options.signal, ends.signal]) });
+};
+"""
+
 
 def test_the_browser_chooses_the_language_and_the_switch_changes_it(browser: Browser, scene: Scene) -> None:
     agent = browser.run("return navigator.userAgent")
@@ -70,7 +84,7 @@ def test_a_decision_in_portuguese(browser: Browser, scene: Scene, tenant: Tenant
     browser.type("Por quê?", "cotação digitada errada")
     browser.type("Seu nome", "ana")
     browser.press("Aprovar e reexecutar 3")
-    browser.sees("Reexecutar 0 de pelo menos 3")
+    browser.sees("Reexecutar 0 de pelo menos 3", "Escoar", within="#run")
     scene.answers(tenant, 1)
     for button in ("Pausar", "Cancelar"):
         browser.press(button, exact=True)
@@ -83,7 +97,7 @@ def test_a_decision_in_portuguese(browser: Browser, scene: Scene, tenant: Tenant
     browser.type("Por quê?", "agora sim")
     browser.press("Tentar de novo o que falta", exact=True)
     scene.answers(tenant, 3)
-    browser.sees("Pronto: os dados estão gravados")
+    browser.sees("Pronto: os dados estão gravados", "3 reexecuções")
 
 
 def test_colours_follow_the_system_or_the_switch(browser: Browser) -> None:
@@ -181,19 +195,49 @@ def test_without_a_token_one_is_asked_to_sign_in(browser: Browser, scene: Scene,
     assert browser.run("return sessionStorage.getItem('maestro.token')") is None
 
 
-def test_a_maestro_out_of_reach_is_said_and_noticed_when_back(browser: Browser) -> None:
-    browser.open()
-    browser.sees("Systems at a glance")
-    text, patience = "Maestro cannot be reached.", 40.0  # while it is told of changes, a page looks every 15 s
-    browser.run("window.real = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
-    browser.until(lambda: text in browser.text("main"), "it is said", patience)
+@pytest.mark.parametrize(
+    ("language", "text", "as_of"),
+    [
+        ("en", "Maestro cannot be reached.", "How it is now is not known."),
+        ("pt-BR", "Não é possível alcançar o Maestro.", "A de agora não é conhecida."),
+    ],
+)
+def test_a_maestro_out_of_reach_is_said_and_noticed_when_back(
+    browser: Browser, scene: Scene, tenant: Tenant, language: str, text: str, as_of: str
+) -> None:
+    browser.fresh(scene.url, language=language)
+    browser.open("#/nowhere")
+    browser.run(CUT_OFF)
+    browser.run("location.hash = '#/'")
+    browser.until(lambda: browser.row(tenant.system) and browser.run("return !!window.cut"), "its stream")
+    lead = browser.text("main .lead")
+    browser.run("cut()")
+    browser.until(lambda: text in browser.text("main"), "it is said", 5.0)  # at once, not when the next look is due
+    browser.sees(as_of)
+    assert lead
+    assert not browser.text("main .lead"), "nothing is claimed that is not known"
+    assert browser.row(tenant.system)
+    assert browser.run("return getComputedStyle(document.querySelector('.aged')).filter") == "grayscale(1)"
+    assert "Failed to fetch" not in browser.text("body"), "these are the browser's words, in a language of its own"
     browser.run("window.fetch = window.real")
-    browser.until(lambda: text not in browser.text("body"), "it is noticed", patience)
+    browser.until(lambda: text not in browser.text("body"), "it is noticed")
+    browser.until(lambda: browser.text("main .lead") and as_of not in browser.text("main"), "all is known again")
 
 
-def test_a_reprocessing_that_does_not_exist(browser: Browser) -> None:
-    browser.open("#/reprocessing/00000000-0000-8000-8000-000000000000")
-    browser.sees("This reprocessing cannot be shown", "There is no such thing.")
+@pytest.mark.parametrize(
+    ("language", "title", "said"),
+    [
+        ("en", "No such reprocessing", "There is no reprocessing 0198f6."),
+        ("pt-BR", "Reprocessamento inexistente", "Não há reprocessamento 0198f6."),
+    ],
+)
+def test_a_reprocessing_that_does_not_exist(
+    browser: Browser, scene: Scene, language: str, title: str, said: str
+) -> None:
+    browser.fresh(scene.url, language=language)
+    browser.open("#/reprocessing/0198f6")
+    browser.sees(title, said)
+    assert title in browser.driver.title
 
 
 def test_an_older_maestro_is_lived_with(browser: Browser, scene: Scene, tenant: Tenant) -> None:
@@ -232,7 +276,7 @@ def test_a_counter_says_why_what_waited_came_again(browser: Browser, scene: Scen
     browser.sees("met again and recognised: also the copy of each event that waited", within=".counters")
 
 
-ALONE = "What is shown here alone takes about 3.9 s."
+ALONE = "What is shown here alone takes about 3.9\N{NO-BREAK SPACE}s."
 PENDING = {
     "id": "d", "systemId": "s", "tag": "", "status": "pending_approval", "digest": "x", "units": [], "events": [],
     "history": [], "page": {"total": 61}, "estimate": {"seconds": 3.9, "basis": "a mean"},
@@ -252,9 +296,9 @@ import("/console/js/decision/decide.js").then(({ decide }) => {
 @pytest.mark.parametrize(
     ("likely", "said"),
     [
-        (GROWS | {"seconds": 17.2}, ["Usually it becomes 244 replays in all: about 17 s.", ALONE]),
+        (GROWS | {"seconds": 17.2}, ["Usually it becomes 244 replays in all: about 17\N{NO-BREAK SPACE}s.", ALONE]),
         (GROWS | {"seconds": None}, ["Usually it becomes 244 replays in all.", ALONE]),
-        (None, ["It will take about 3.9 s."]),
+        (None, ["It will take about 3.9\N{NO-BREAK SPACE}s."]),
     ],
 )
 def test_both_times_of_a_decision_say_what_they_are_of(

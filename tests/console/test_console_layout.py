@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.browser import Browser
-from tests.support.looks import WIDE
+from tests.support.looks import BROKEN, WIDE
 from tests.support.scene import REASON, Scene
 from tests.support.tenant import Tenant
 
@@ -13,6 +13,14 @@ SEEN = """
 const box = document.querySelector(`[data-key=${arguments[0]}]`).getBoundingClientRect();
 const middle = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
 return box.top >= 0 && box.bottom <= innerHeight && middle?.dataset.key === arguments[0];
+"""
+
+#: Whether a whole field of the decision is seen.
+NAMED_SEEN = """
+const field = document.querySelector(`#decide [name=${arguments[0]}]`);
+const box = field.getBoundingClientRect();
+const seen = (y) => document.elementFromPoint(box.left + box.width / 2, y) === field;
+return seen(box.top + 3) && seen(box.bottom - 3);
 """
 
 
@@ -41,6 +49,13 @@ def test_approve_and_skip_are_seen_without_scrolling(
     browser.until(lambda: "2026-11-28" not in browser.text("#impact") and browser.text("#commit tbody"), "the rows")
     for button in ("approve", "skip"):
         assert browser.run(SEEN, button), (button, browser.run("return scrollY"))
+    for name in ("reason", "user", "typed"):
+        assert browser.run(NAMED_SEEN, name), f"{name} is asked for by these buttons"
+    browser.run("document.querySelector('[data-key=to-typed]').click()")
+    assert browser.run("return document.activeElement.name") == "typed"
+    browser.run("document.querySelector('[data-key=skip]').click()")
+    assert browser.run("return document.activeElement.name") == "reason"
+    assert browser.run("return scrollY") == 0
     browser.run("scrollTo(0, document.documentElement.scrollHeight)")
     for button in ("approve", "skip"):
         assert browser.run(SEEN, button), f"{button} at the end of the page"
@@ -56,6 +71,8 @@ def test_nothing_is_cut(browser: Browser, scene: Scene, tenant: Tenant, language
         browser.open(path)
         browser.until(lambda: browser.run(LOADED), f"{path} to be there")
         assert browser.run(WIDE) == [], path
+        if size[0] > 1000:
+            assert browser.run(BROKEN) == [], path
 
 
 def test_a_commit_of_thousands_of_rows_is_opened_page_by_page(browser: Browser, scene: Scene, tenant: Tenant) -> None:

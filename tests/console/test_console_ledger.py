@@ -122,6 +122,9 @@ def test_a_late_run_commits_nothing(browser: Browser, scene: Scene, tenant: Tena
     browser.sees("of at least 1 results are computed again", within=".decision-head")
     assert "The data is saved" not in browser.text("main")
     assert "Commit" not in browser.text("#run .steps")
+    browser.press("Graph")
+    browser.sees("Results that are stale", within="svg.graph")
+    assert "Commit" not in browser.text("svg.graph")
     scene.answers(tenant, 2)
     browser.sees("Done: the results were computed again.", within=".decision-head")
 
@@ -156,6 +159,20 @@ def test_a_unit_that_cannot_be_replayed_is_left_out(browser: Browser, scene: Sce
     browser.sees("1 unit was left out", "its process is gone", "by ana", within="#run")
     left = scene.document(doc)["leftOut"]
     assert [(one["instanceId"], one["user"]) for one in left] == [(tenant.id("p2"), "ana")]
+    scene.post(doc, "resume")
+    for language, said, see in (
+        ("pt-BR", "1 foi deixado de fora e continua com dados antigos.", "Ver o que está desatualizado"),
+        ("en", "1 was left out, and is still on old data.", "See what is stale"),
+    ):
+        browser.fresh(scene.url, language=language)
+        browser.open(f"#/reprocessing/{doc['id']}")
+        browser.sees(said, within=".decision-head .lead")
+        browser.press(see)
+        browser.sees(tenant.id("p2"), "its process is gone")
+    browser.press(tenant.id("p2"))
+    browser.until(lambda: "#/history" in browser.driver.current_url, "the history")
+    browser.press("rectify quote")
+    browser.sees("1 was left out, and is still on old data.")
 
 
 def test_what_cannot_be_replayed_is_seen_before_the_decision(browser: Browser, scene: Scene, tenant: Tenant) -> None:

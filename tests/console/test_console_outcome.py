@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.console.test_console_layout import WIDE
 from tests.support.browser import Browser
+from tests.support.looks import BROKEN, WIDE
 from tests.support.scene import Scene
 from tests.support.stage import unit
 from tests.support.tenant import Tenant
@@ -89,6 +89,8 @@ def test_what_changed_is_told_the_biggest_first(
     browser.sees(summary, *words, within="#outcome")
     first = browser.text("#outcome tbody tr")
     assert all(one in first for one in row), first
+    browser.size(1280, 800)
+    assert browser.run(BROKEN) == []
     assert "calculate load · A · 2026-11-27" in first, "a unit is called by what started it"
     for scheme in ("light", "dark"):
         browser.prefers(scheme)

@@ -127,7 +127,7 @@ def test_the_pictures(window: Browser, background: Background, platform: Platfor
     browser.fresh(platform.url, user="ana")
 
     browser.open("#/")
-    browser.sees("“Rectify quote”", "3 events wait behind it")
+    browser.sees("“rectify quote”", "3 events wait behind it")
     take(browser, album / "inbox.png")
 
     address = f"#/reprocessing/{doc['id']}"

@@ -10,10 +10,12 @@ from tests.support.tenant import Tenant
 
 def test_waiting_events_are_listed_and_looked_into(browser: Browser, scene: Scene, tenant: Tenant) -> None:
     scene.hold(tenant)
-    scene.run(tenant.publish("w1", payload={"rate": 2.5}))
+    scene.run(tenant.publish("w1", processId="push.quote", payload={"currency": "EUR", "rate": 2.5}))
     scene.waits(tenant, 1)
     browser.open(f"#/systems/{tenant.system}")
-    browser.sees("decision pending", "1 event waits.", f"{tenant.system}.w1")
+    browser.sees("decision pending", "1 event waits.", f"{tenant.system}.w1", "push quote", "EUR · 2.5")
+    assert "Owned by" not in browser.text("main"), "there is no cluster"
+    assert not browser.run("return document.querySelector('main ul.counters:empty')")
     scene.run(tenant.publish("w2"))
     browser.sees("2 events wait.", f"{tenant.system}.w2", within="#waiting")
     browser.press("Show")

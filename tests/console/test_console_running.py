@@ -58,7 +58,8 @@ def test_it_is_followed_live_with_its_cascade(browser: Browser, scene: Scene, te
     for number in (4, 5):
         scene.answers(tenant, number)
     browser.sees("Done: the data is saved, and every result")
-    browser.sees("Replay 5 of at least 5", within="#run")
+    browser.sees("5 replays", "+2 by cascade", within="#run")
+    assert not browser.run("return document.querySelector('.steps [aria-current]')"), "nothing goes on"
     assert browser.run("return document.querySelectorAll('.steps .done').length") >= 4
     scene.reaches(doc, "finished")
 
@@ -117,7 +118,7 @@ def test_cancel_and_retry(browser: Browser, scene: Scene, tenant: Tenant) -> Non
     answer_dialog(browser, "Cancel")
     browser.sees("Being cancelled: 0 of at least 3 replays are done.")
     scene.answers(tenant, 1)
-    browser.sees("Cancelled. What was replayed stays", "not done")
+    browser.sees("Cancelled. What was replayed stays", "not done", "1 of 3 replays")
     browser.press("Retry what is left")
     browser.sees("at least 2 replays", within="dialog")
     answer_dialog(browser, "Retry what is left")

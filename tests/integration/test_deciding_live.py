@@ -160,6 +160,7 @@ async def test_a_waiting_event_is_shown_whole(tmp_path: Path) -> None:
         await hold(it, "i1", "p1")
         await it.publish(event("late", payload={"x": [1.5]}))
         page = await eventually(lambda: _waiting(it), "it waits")
+        assert (page["events"][0]["process"], page["events"][0]["about"]) == ("", "")
         number = page["events"][0]["number"]
         shown = await it.get(f"{SYSTEM_PATH}/waiting/{number}")
         assert (shown["instanceId"], shown["event"]["payload"]) == ("late", {"x": [1.5]})

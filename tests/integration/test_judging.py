@@ -59,7 +59,8 @@ async def test_the_drain_stops_at_the_next_pending_one(tenant: Tenant) -> None:
 
 async def test_waiting_events_come_in_pages(tenant: Tenant) -> None:
     tenant.impacts("held", unit("p1"))
-    await tenant.publish_all("held", *(f"w{number}" for number in range(7)))
+    await tenant.publish_all("held", *(f"w{number}" for number in range(6)))
+    await tenant.publish("w6", processId="monthly.average", payload={"currency": "EUR", "month": "2024-01"})
     await tenant.waits(7)
     path, seen, after = f"/v1.0.0/systems/{tenant.system}/waiting", [], 0
     while after is not None:
@@ -68,6 +69,7 @@ async def test_waiting_events_come_in_pages(tenant: Tenant) -> None:
         seen += [tenant.short(one["instanceId"]) for one in page["events"]]
         after = page["next"]
     assert seen == [f"w{number}" for number in range(7)]
+    assert (page["events"][0]["process"], page["events"][0]["about"]) == ("monthly.average", "EUR · 2024-01")
     assert (await tenant.it.get(f"{path}?limit=0", ok=False))["_status"] == 400
 
 

@@ -15,6 +15,34 @@ return [
     && e.scrollWidth > e.clientWidth + 1 && !e.querySelector("svg.graph") && e.tagName !== "SELECT").map(name),
 ];
 """
+#: Cells of numbers, and words, that take more than one line.
+BROKEN = """
+const lines = (node) => {
+  const all = new Range();
+  all.selectNodeContents(node);
+  return new Set([...all.getClientRects()].map((box) => Math.round(box.top))).size;
+};
+const words = (cell) => {
+  const found = [];
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const node = texts.currentNode;
+    if (node.parentElement.closest(".mono, .bad")) continue;
+    for (const { index, 0: word } of node.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+      const range = new Range();
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) found.push(word);
+    }
+  }
+  return found;
+};
+const cells = [...document.querySelectorAll("td")];
+return [
+  ...cells.filter((cell) => cell.matches(".number") && lines(cell) > 1).map((cell) => cell.textContent),
+  ...cells.flatMap(words),
+];
+"""
 AXE = (Path(__file__).parents[1] / "console" / "vendor" / "axe.min.js").read_text("utf-8")
 RUN = """
 const [rules, done] = arguments;

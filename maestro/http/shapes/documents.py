@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from maestro.http.shapes.policies import DemandShape
-from maestro.http.shapes.shared import MAX_ID, MAX_PAGE, StatusText
+from maestro.http.shapes.shared import MAX_ID, MAX_PAGE, PageQuery, StatusText
 from maestro.http.shapes.units import LeftOutShape, SetAsideShape, UnitName, UnitShape
 from maestro.messages.answers import Said
 from maestro.rules.status import Status
@@ -153,9 +153,18 @@ class DocumentShape(Struct, rename="camel"):
     page: UnitsPage | None = None
 
 
+class EntitiesQuery(PageQuery):
+    """Which page of what a commit would write."""
+
+    #: With what the held instance had read of each row.
+    replaced: Annotated[Literal["true", "false"], Meta(extra={"says": 'must be "true" or "false"'})] = "false"
+
+
 class EntitiesPage(Struct):
     """A page of what a commit would write."""
 
     total: int
     entities: list[Any]
     next: int | None
+    #: Where asked for, of each row in turn what the held instance had read; null: not known.
+    replaced: list[Any] | None = None

@@ -49,6 +49,9 @@ class WaitingEvent(Struct, rename="camel"):
     waiting_for: float
     #: `since` with its zone.
     at: str
+    #: The process that asks for it, and the plain values of its payload: what tells it from others of its name.
+    process: str
+    about: str
 
 
 class WaitingShape(Struct):

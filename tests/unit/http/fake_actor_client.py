@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
+import orjson
 from aiohttp import web
 
 from maestro.http.actor_client import UnknownSystem
@@ -30,6 +31,8 @@ class FakePages:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, int, int]] = []
+        #: What each page holds.
+        self.rows: list[dict[str, Any]] = []
         #: Rows as instances read them.
         self.read: dict[str, dict[tuple[str, str], Any]] = {}
         #: Where nothing was replayed nobody is asked.
@@ -38,7 +41,7 @@ class FakePages:
 
     async def page(self, system_id: str, instance_id: str, after: int, limit: int) -> web.Response:
         self.asked.append((system_id, instance_id, after, limit))
-        return reply(b'{"total":0,"entities":[],"next":null}')
+        return reply(b'{"total":%d,"entities":%s,"next":null}' % (len(self.rows), orjson.dumps(self.rows)))
 
     async def explained(self, asked: Asked) -> list[dict[str, Any]]:
         return [

@@ -180,6 +180,8 @@ ANSWERS = {
         "since": "s",
         "at": "sZ",
         "waitingFor": 0.5,
+        "process": "p",
+        "about": "EUR",
         "event": {},
     },
 }

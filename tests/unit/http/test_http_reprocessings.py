@@ -228,6 +228,22 @@ async def test_a_page_of_what_is_held_is_asked_of_the_domain(
     actor_client.answers[GetHeldInstance] = Answer(Code.NOT_FOUND, message="no reprocessing")
     assert (await client.get(f"{V1}/{id_}/entities")).is_error(404)
     assert (await client.get(f"{V1}/{id_}/entities?limit=0")).is_error(400, "limit")
+    assert (await client.get(f"{V1}/{id_}/entities?replaced=yes")).is_error(400, "replaced")
+
+
+async def test_a_page_tells_what_was_read_of_each_row_where_asked_for(
+    client: Client, actor_client: FakeActorClient, pages: FakePages
+) -> None:
+    """Once a commit is made, the domain has what it wrote, or what others wrote since."""
+    actor_client.answers[GetHeldInstance] = Answer(Code.OK, b'{"systemId":"sysA","instanceId":"i/1"}')
+    about = {"type": "conta", "changeTrack": "update"}
+    pages.rows = [{"id": name, "value": 2, "_metadata": about} for name in ("r1", "r2", "r3")]
+    pages.read["i/1"] = {("conta", "r1"): {"id": "r1", "value": 1}, ("conta", "r3"): {"value": 1 << 70}}
+    path = f"{V1}/{document_id('sysA', b'0123456789')}/entities"
+    reply = await client.get(f"{path}?replaced=true")
+    assert reply.json["entities"] == pages.rows
+    assert reply.json["replaced"] == [{"id": "r1", "value": 1}, None, None]
+    assert "replaced" not in (await client.get(path)).json
 
 
 async def test_pages_are_shared_bounded_and_end() -> None:

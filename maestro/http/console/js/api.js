@@ -34,7 +34,9 @@ export const history = (query, signal) => get(`${V1}/history?${new URLSearchPara
 /** One document with a page of its units: those from position `after` on. */
 export const reprocessing = (id, after, limit, signal) =>
   get(`${V1}/reprocessing/${part(id)}?after=${after}&limit=${limit}`, signal);
-export const entities = (id, after, signal) => get(`${V1}/reprocessing/${part(id)}/entities?after=${after}`, signal);
+/** What a commit writes; `replaced`: with what the held instance had read of each row. */
+export const entities = (id, after, replaced, signal) =>
+  get(`${V1}/reprocessing/${part(id)}/entities?after=${after}${replaced ? "&replaced=true" : ""}`, signal);
 /** The units that fit, by the page, and how many there are of each process, branch, period and state. */
 export const units = (id, query, signal) =>
   get(`${V1}/reprocessing/${part(id)}/units?${new URLSearchParams(query)}`, signal);

@@ -95,13 +95,14 @@ export function steps(doc, system) {
   const state = (done, now) => (done ? "done" : broken ? "failed" : now ? "now" : "todo");
   const locks = !doc.forking;
   const replaying = started && doc.heldCommitted;
-  const drained = phase(doc) === "ended" && !system?.waiting;
+  const ended = phase(doc) === "ended";
   return [
     ...(locks ? [{ name: "lock", state: state(started, phase(doc) === "approved") }] : []),
     ...(doc.late ? [] : [{ name: "commit", state: state(doc.heldCommitted, started) }]),
-    { name: "replay", state: state(finished, replaying), ...progress(doc) },
-    ...(locks ? [{ name: "unlock", state: phase(doc) === "ended" ? "done" : "todo" }] : []),
-    { name: "drain", state: drained ? "done" : phase(doc) === "ended" ? "now" : "todo", waiting: system?.waiting ?? 0 },
+    { name: "replay", state: state(finished, replaying), ...progress(doc), ended: phase(doc) === "ended" },
+    ...(locks ? [{ name: "unlock", state: ended ? "done" : "todo" }] : []),
+    // Of what has ended nothing is under way; what waits now may wait for something else.
+    { name: "drain", state: ended ? "done" : "todo", waiting: ended ? 0 : (system?.waiting ?? 0), ended },
   ];
 }
 

@@ -34,11 +34,11 @@ export function who() {
 }
 
 /** Ask who decides and why; both are needed, and stand in the history afterwards. */
-export function whoAndWhy() {
+export function whoAndWhy({ hint = true } = {}) {
   const decider = who();
   const reason = needed(h("textarea", { name: "reason", maxlength: 1000, rows: 2 }));
   return {
-    elements: [field(t("field.reason"), reason, t("field.reason.hint")), ...decider.elements],
+    elements: [field(t("field.reason"), reason, hint && t("field.reason.hint")), ...decider.elements],
     body: () => ({ ...decider.body(), reason: reason.value.trim() }),
   };
 }

@@ -24,6 +24,9 @@ export function time(stamp) {
   return h("time", { datetime: at.toISOString(), title: utc(at) }, text);
 }
 
+/** Say at which minute of the day. */
+export const clock = (at) => at.toLocaleTimeString(language(), { timeStyle: "short" });
+
 /** Show how long ago a timestamp was, the exact times on hover. */
 export function ago(stamp) {
   const at = parsed(stamp);

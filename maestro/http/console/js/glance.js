@@ -25,33 +25,51 @@ export function glance(systems) {
   return table(t("inbox.systems"), columns, systems);
 }
 
-/** Look into the error queues of systems that had errors, now and then: the list of systems does not measure queues. */
+/** Most of what waits that one look for what was given up reads. */
+const MOST = 1000;
+
+/**
+ * What failed and still stands so: events on the error queues, which are looked into now and then, for the list of
+ * systems does not measure queues; and reprocessings that were given up with work left. (Their own error queue keeps
+ * each one that ever failed, also when it was retried and finished since.)
+ */
 export class Failures {
   #known = new Map();
 
-  /** Return the systems with `failures`: how many messages failed, and why the latest did. */
-  async of(systems, signal) {
-    return Promise.all(systems.map(async (system) => ({ ...system, failures: await this.#look(system, signal) })));
+  /** Return the systems with `failures`: how many there are, and why the latest failed; `page` is of what waits for a person. */
+  async of(systems, page, signal) {
+    const gone = await givenUp(page, signal);
+    const all = systems.map(async (system) => ({ ...system, failures: joined(await this.#look(system, signal), gone.get(system.id)) }));
+    return Promise.all(all);
   }
 
   async #look(system, signal) {
     if (silent(system)) return { count: undefined, reason: "" };
-    const { id, counters, queues } = system;
+    const { id, counters } = system;
     const seen = counters?.error ?? 0;
-    const failed = (queues?.[`reprocessing.${id}.error.queue`] ?? 0) > 0;
-    if (!seen && !failed) return { count: 0, reason: "" };
+    if (!seen) return { count: 0, reason: "" };
     const known = this.#known.get(id);
     if (known?.seen === seen && Date.now() - known.at < FRESH) return known;
     const [measured, found] = await Promise.all([
       api.system(id, signal),
       api.errors(id, "", 0, NEWEST, signal).catch(() => ({ errors: [] })),
     ]);
-    const depths = Object.entries(measured.queues ?? {}).filter(([name]) => name.includes("error"));
-    const count = measured.queues ? depths.reduce((sum, [, depth]) => sum + Math.max(0, depth), 0) : null;
+    const depth = measured.queues?.[`persist.${id}.queue.error`] ?? 0;
+    const count = measured.queues ? Math.max(0, depth) : null;
     const looked = { seen, at: Date.now(), count, reason: found.errors.at(-1)?.reason ?? "" };
     this.#known.set(id, looked);
     return looked;
   }
+}
+
+/** Return the failed reprocessings by system. */
+async function givenUp(page, signal) {
+  const whole = page.counts?.failed && page.next !== null ? await api.todo({ limit: MOST }, signal) : page;
+  return Map.groupBy(whole.items.filter(({ kind }) => kind === "failed"), ({ system }) => system);
+}
+
+function joined({ count, reason }, gone = []) {
+  return { count: typeof count === "number" ? count + gone.length : count, reason: reason || (gone.at(-1)?.cause ?? "") };
 }
 
 function link(system) {

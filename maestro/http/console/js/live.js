@@ -40,6 +40,8 @@ export function watch(look, { signal, systemId = "", mode = () => {}, streams = 
       });
       streamed = false;
       mode("poll");
+      // It may have ended because Maestro did: that is looked at now, not when the next look was due.
+      bell.ring();
       if (!supported) return;
       if (!document.hidden) await pause(RETRY, signal);
     }

@@ -38,7 +38,7 @@ export function section(title, { aside = null, id = null, label = null } = {}, .
 
 /** Show names and values. */
 export function facts(pairs) {
-  const shown = pairs.filter((pair) => pair && ![null, false, ""].includes(pair[1]));
+  const shown = pairs.filter((pair) => pair && ![null, undefined, false, ""].includes(pair[1]));
   return h(
     "dl",
     { class: "facts" },
@@ -67,8 +67,9 @@ export function explained(problem) {
   return problem.status === 0 ? t("failure.unreachable") : known(`failure.${problem.status}`, t("failure.other"));
 }
 
+/** Return what else is known: of what did not get through only the browser says something, in words and a language of its own. */
 function detail(problem) {
-  return problem.message ? h("span", { class: "detail" }, problem.message) : null;
+  return problem.message && problem.status !== 0 ? h("span", { class: "detail" }, problem.message) : null;
 }
 
 /** Show JSON as it is. */

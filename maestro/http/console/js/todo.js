@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { h } from "./dom.js";
-import { ago } from "./format.js";
+import { ago, words } from "./format.js";
 import { t } from "./i18n.js";
 import { doing } from "./needs.js";
 import { empty, failed, icon } from "./parts.js";
@@ -34,6 +34,7 @@ export function todoList({ page, problem }, changed, more) {
 }
 
 function counts(found) {
+  if (!Object.keys(found).length) return null;
   const one = ([kind, n]) => h("li", { class: kind }, h("strong", {}, String(n)), " ", t(`todo.kind.${kind}`));
   return h("ul", { class: "counters", "aria-label": t("inbox.counts") }, Object.entries(found).map(one));
 }
@@ -67,7 +68,7 @@ function size({ kind, left, units, count }) {
 }
 
 function what(item) {
-  const named = item.kind === "pending" ? t("inbox.item", { event: item.event }) : item.event || title(item);
+  const named = item.kind === "pending" ? t("inbox.item", { event: item.event }) : called(item) || title(item);
   return h(
     "div",
     { class: "what" },
@@ -92,6 +93,9 @@ function what(item) {
     ),
   );
 }
+
+/** Return what a reprocessing is called: a late one holds no event, and has but a stub of that name. */
+export const called = ({ event, system }) => (event === words(`${system}.late.request`) ? t("late.decision.title") : event);
 
 const title = ({ kind }) => t(`todo.title.${kind}`);
 

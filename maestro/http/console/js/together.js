@@ -9,6 +9,7 @@ import { known, t } from "./i18n.js";
 import { section } from "./parts.js";
 import { href } from "./router.js";
 import { table } from "./table.js";
+import { called } from "./todo.js";
 
 const TONES = { decided: "ok", noted: "info", refused: "danger", unknown: "attention" };
 
@@ -83,5 +84,5 @@ function typedNumber(replays) {
 }
 
 /** What a pending one is called: its event, and what that is about. */
-export const named = ({ event, about }) => [event, about].filter(Boolean).join(" · ");
+export const named = (item) => [called(item), item.about].filter(Boolean).join(" · ");
 const line = (item) => `${item.system}: ${named(item)}, ${t("together.n", { n: item.units })}`;

@@ -1,13 +1,12 @@
 // What would be committed: the rows that the held instance's commit writes, page by page, by entity and change.
 
-import * as api from "../api.js";
 import { phase } from "../documents.js";
 import { fill, h } from "../dom.js";
 import { t, known } from "../i18n.js";
 import { labelsOf } from "../labels.js";
 import { empty, json, loaded, more, section } from "../parts.js";
 import { table } from "../table.js";
-import { firstRows } from "./rows.js";
+import { firstRows, rowsBehind } from "./rows.js";
 import { Status } from "../statuses.js";
 
 /** Fields of a row that have a column; the others are in its last one. */
@@ -41,7 +40,7 @@ export function commit(doc, signal) {
 
 async function rows(doc, after, signal) {
   try {
-    return await (after ? api.entities(doc.id, after, signal) : firstRows(doc, signal));
+    return await (after ? rowsBehind(doc, after, signal) : firstRows(doc, signal));
   } catch (problem) {
     if (problem.missing) return null;
     throw problem;
@@ -112,12 +111,12 @@ function group(entity, change, members, labels, whole) {
   }
 }
 
-/** Show a value, and the one it replaces where the domain told it. */
+/** Show a value, and the one it replaces where that is known: what the row before does not have is no change. */
 function value(row, name, labels, entity) {
   const before = row.before ?? row._metadata?.before;
   const shown = (one, other) => (typeof one === "number" ? labels.value(entity, name, one, [other]) : text(one));
   const now = shown(row[name], before?.[name]);
-  if (!before || text(before[name]) === text(row[name])) return now;
+  if (!before || !(name in before) || text(before[name]) === text(row[name])) return now;
   return h("span", { class: "diff" }, h("del", {}, shown(before[name], row[name])), " ", h("ins", {}, now));
 }
 

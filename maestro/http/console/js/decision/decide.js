@@ -7,7 +7,7 @@ import { fill, h, region } from "../dom.js";
 import { budget, field, whoAndWhy } from "../fields.js";
 import { guessed, id } from "../format.js";
 import { t } from "../i18n.js";
-import { failed, icon, notice, section } from "../parts.js";
+import { failed, icon, more, notice, section } from "../parts.js";
 import { covering } from "./covering.js";
 import { demanded, skipRefused } from "./demand.js";
 import { leftBehind } from "./leaving.js";
@@ -18,7 +18,8 @@ import { leftBehind } from "./leaving.js";
  */
 export function decide(doc, { config, changed, problem }) {
   const { n } = impact(doc);
-  const who = whoAndWhy();
+  // The fields stand beside each other between costs and buttons: there is no room for hints.
+  const who = whoAndWhy({ hint: false });
   const limits = budget();
   const whole = covering(doc);
   const costs = region(({ waiting }) => [
@@ -28,6 +29,7 @@ export function decide(doc, { config, changed, problem }) {
     class: "costs",
   });
   const typed = n > config.typeSystemAbove ? typedSystem(doc) : null;
+  const lacking = h("div", { class: "missing", "aria-live": "polite" });
   const approve = button("primary", "approve", t("decide.approve", { n }), approveIt);
   typed?.guard(approve);
   const skip = button("danger", "skip", skipIs(doc), n > config.typeSystemAbove ? confirmSkip : skipIt);
@@ -50,20 +52,21 @@ export function decide(doc, { config, changed, problem }) {
       demanded(doc),
       costs.element,
       leftBehind(doc, false, {}),
-      who.elements,
       limits.element,
       whole.element,
-      typed?.element,
       h("p", { class: "muted small" }, t("decide.binds")),
     ),
     h(
       "div",
       { class: "decide-bar" },
       problem,
-      h("div", { class: "buttons wide" }, approve, skip),
+      h("div", { class: "needed" }, who.elements, typed?.element),
+      h("div", { class: "buttons wide" }, lacking, approve, skip),
       skipRefused(doc) && h("p", { id: "skip-off", class: "muted small" }, t("policy.skip.off")),
     ),
   );
+  form.addEventListener("input", showLacking);
+  showLacking();
   const element = section(t("decide.title"), { id: "decide", aside: recheck }, form);
   return { element, update };
 
@@ -72,14 +75,40 @@ export function decide(doc, { config, changed, problem }) {
     whole.update(system?.waiting ?? 0);
   }
 
+  /** Return the fields that are still to be filled in; typing the system's id is for an approval only. */
+  function open(approving) {
+    const name = typed?.input;
+    const empty = [...form.querySelectorAll("[name=reason], [name=user]")].filter((input) => !input.value.trim());
+    return [...empty, ...(approving && name && !typed.right() ? [name] : [])];
+  }
+
+  /** Say above the buttons what is still missing, each the way to its field. */
+  function showLacking() {
+    const to = (input) =>
+      h("button", { type: "button", class: "link", "data-key": `to-${input.name}`, onclick: () => input.focus() },
+        t(`decide.missing.${input.name}`));
+    const fields = open(true);
+    const key = fields.map(({ name }) => name).join();
+    if (key === lacking.dataset.shown) return;
+    lacking.dataset.shown = key;
+    fill(lacking, fields.length > 0 && [t("decide.missing"), " ", fields.map((input, place) => [place > 0 && ", ", to(input)])]);
+  }
+
+  /** Whether all is there that is needed; else the first field that is not has the focus: the line above says the rest. */
+  function ready(approving) {
+    const [first] = open(approving);
+    first?.focus();
+    return !first && form.reportValidity();
+  }
+
   async function approveIt() {
-    if (!form.reportValidity()) return;
+    if (!ready(true)) return;
     const body = { ...who.body(), digest: doc.digest, ...limits.body(), ...whole.body() };
     await busy(() => api.approve(doc.id, body), approved);
   }
 
   async function skipIt() {
-    if (!form.reportValidity()) return;
+    if (!ready(false)) return;
     await busy(
       () => api.decide(doc.id, "skip", { ...who.body(), ...whole.body() }),
       () => say(skipping(doc, "done")),
@@ -88,7 +117,7 @@ export function decide(doc, { config, changed, problem }) {
 
   /** Ask once more: so many results would stay as they are. */
   function confirmSkip() {
-    if (!form.reportValidity()) return;
+    if (!ready(false)) return;
     ask({
       title: skipping(doc, "sure"),
       text: skipping(doc, "sure.text", { n }),
@@ -149,12 +178,15 @@ const button = (kind, key, text, onclick) => h("button", { type: "button", class
 function typedSystem(doc) {
   const input = h("input", { name: "typed", autocomplete: "off", spellcheck: "false" });
   let guarded;
+  const right = () => input.value.trim() === doc.systemId;
   const check = () => {
-    if (guarded) guarded.disabled = input.value.trim() !== doc.systemId;
+    if (guarded) guarded.disabled = !right();
   };
   input.addEventListener("input", check);
   return {
-    element: field(t("decide.typed", { system: doc.systemId }), input, t("decide.typed.hint")),
+    element: field(t("decide.typed", { system: doc.systemId }), input),
+    input,
+    right,
     guard(button) {
       guarded = button;
       check();
@@ -181,10 +213,11 @@ function costOfApprove(doc, waiting) {
   const whole = likely(doc);
   return [
     doc.late ? t("late.approve") : t("decide.cost.replays", { n: impact(doc).n }),
-    whole && [likelyCost(whole), h("small", {}, likelyBasis(whole))],
-    guess ? [timeCost(guess, whole), basis(guess)] : t("decide.cost.unknown"),
+    whole && likelyCost(whole),
+    guess ? timeCost(guess, whole) : t("decide.cost.unknown"),
+    (whole || guess) && more(t("decide.cost.basis"), whole && h("small", {}, likelyBasis(whole)), guess && basis(guess)),
     doc.forking ? t("decide.cost.nolock") : [icon("lock"), t("decide.cost.lock")],
-    t("decide.cost.waiting", { n: waiting }),
+    waiting > 0 && t("decide.cost.waiting", { n: waiting }),
   ].filter(Boolean);
 }
 
@@ -204,7 +237,7 @@ function likelyBasis(whole) {
 
 function costOfSkip(doc) {
   if (doc.late) return [t("late.skip")];
-  return [h("strong", {}, t("decide.skip.rows")), t("decide.skip.old"), t("decide.skip.kept")];
+  return [h("strong", {}, t("decide.skip.rows")), `${t("decide.skip.old")} ${t("decide.skip.kept")}`];
 }
 
 /** Show what an estimate is derived from. */

@@ -15,7 +15,7 @@ export function graph(doc, rows) {
   const shown = rows.slice(0, MOST);
   const { places, width, height } = laidOut(shown);
   const root = {
-    name: origin(doc).name,
+    name: doc.late ? t("late.decision.title") : origin(doc).name,
     payload: origin(doc).payload,
     state: doc.heldCommitted ? "done" : "root",
     branch: doc.branch,
@@ -26,7 +26,7 @@ export function graph(doc, rows) {
     "svg",
     { class: "graph", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
     shown.map((row) => edge(places.get(row.cause) ?? places.get(-1), places.get(row.index), row)),
-    node(root, places.get(-1), t("graph.root")),
+    node(root, places.get(-1), doc.late ? "" : t("graph.root")),
     shown.map((row) => node(row, places.get(row.index), `${row.index + 1}`)),
   );
   const cut = total > shown.length && h("p", { class: "muted" }, t("graph.cut", { n: shown.length, total }));
@@ -72,7 +72,7 @@ function node(row, place, number) {
     { class: `node ${row.state}`, transform: `translate(${place.x} ${place.y})` },
     s("title", {}, title),
     s("rect", { width: BOX.width, height: BOX.height, rx: 8 }),
-    s("text", { x: 12, y: 18, class: "name" }, cut(`${number} ${words(row.name)}`)),
+    s("text", { x: 12, y: 18, class: "name" }, cut(`${number} ${words(row.name)}`.trim())),
     s("text", { x: 12, y: 34, class: "sub" }, cut([gist(row.payload), row.branch].filter(Boolean).join(" · "))),
   );
 }

@@ -6,6 +6,7 @@ import { gist, id, time, words } from "../format.js";
 import { known, t } from "../i18n.js";
 import { badge, facts } from "../parts.js";
 import { href } from "../router.js";
+import { Status } from "../statuses.js";
 
 export function head(doc) {
   const event = origin(doc);
@@ -63,6 +64,7 @@ function sentence(doc) {
     case "running":
       return t(running(doc), values);
     case "ended":
+      if (doc.status === Status.FINISHED && leftOld(doc).length) return finishedBut(doc);
       return [
         (doc.late && known(`late.sentence.${doc.status}`, "")) || known(`sentence.${doc.status}`, t("sentence.failure")),
         last(doc).cause && h("span", { class: "cause" }, last(doc).cause),
@@ -70,6 +72,19 @@ function sentence(doc) {
     default:
       return t(`sentence.${phase(doc)}`, values);
   }
+}
+
+/** Say what of a finished run is still on old data: what was left out, or impacted again after its last round. */
+const leftOld = ({ leftOut, reimpacted }) =>
+  [
+    leftOut?.length > 0 && t("sentence.left.out", { n: leftOut.length }),
+    reimpacted?.length > 0 && t("sentence.left.again", { n: reimpacted.length }),
+  ].filter(Boolean);
+
+function finishedBut(doc) {
+  const state = doc.reimpacted?.length ? "" : "left_out";
+  const stale = h("a", { href: href("/stale", { system: doc.systemId, state }), "data-key": "stale" }, t("sentence.left.see"));
+  return [t(doc.late ? "late.sentence.finished.but" : "sentence.finished.but"), " ", leftOld(doc).join("; "), ". ", stale];
 }
 
 function running(doc) {

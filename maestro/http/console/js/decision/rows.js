@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { gist, short } from "../format.js";
+import { Status } from "../statuses.js";
 
 /** Values that name a row. */
 const NAMING = 3;
@@ -13,11 +14,25 @@ export function firstRows({ id, status }, signal) {
   if (!visits.has(signal)) visits.set(signal, new Map());
   const asked = visits.get(signal);
   if (!asked.has(status)) {
-    const page = api.entities(id, 0, signal);
+    const page = rowsBehind({ id, status }, 0, signal);
     asked.set(status, page);
     page.catch(() => asked.delete(status));
   }
   return asked.get(status);
+}
+
+/**
+ * Return a page of the rows. While it is pending the domain tells what each replaces; afterwards it has what the commit
+ * wrote, or what was written since: then that is what the held instance had read.
+ */
+export async function rowsBehind({ id, status }, after, signal) {
+  const page = await api.entities(id, after, status !== Status.PENDING, signal);
+  if (!page.replaced) return page;
+  const entities = page.entities.map((row, place) => {
+    const { before: _now, ...about } = row._metadata ?? {};
+    return { ...row, before: page.replaced[place], _metadata: about };
+  });
+  return { ...page, entities };
 }
 
 /** Return how rows are called, by id: by their values that stay as they are; ids that people can read are not there. */

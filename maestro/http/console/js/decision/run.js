@@ -36,8 +36,8 @@ export function run(doc, system, context) {
   );
 }
 
-function step({ name, state, ...values }) {
-  const text = t(`step.${name}`, { ...values, n: values.waiting ?? values.total });
+function step({ name, state, ended, ...values }) {
+  const text = said(name, ended, values);
   const more = name === "replay" && values.cascaded > 0 && h("small", {}, t("step.cascade", { n: values.cascaded }));
   return h(
     "li",
@@ -45,6 +45,14 @@ function step({ name, state, ...values }) {
     icon(ICON[state]),
     h("span", {}, text, h("span", { class: "unseen" }, ` (${t(`step.state.${state}`)})`), more),
   );
+}
+
+/** Name a step; once the run has ended, its figures are what they are, and nothing waits for it. */
+function said(name, ended, values) {
+  if (!ended) return t(`step.${name}`, { ...values, n: values.waiting ?? values.total });
+  if (name === "drain") return t("step.drain.ended");
+  if (values.outstanding) return t("step.replay.broken", { ...values, n: values.replayed });
+  return t("step.replay.ended", { n: values.replayed });
 }
 
 function bar(doc) {

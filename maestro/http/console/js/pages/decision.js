@@ -13,7 +13,7 @@ import { phase, progress, replays } from "../documents.js";
 import { fill, h, region } from "../dom.js";
 import { t } from "../i18n.js";
 import { watch } from "../live.js";
-import { failed, loading } from "../parts.js";
+import { failed, loading, notice } from "../parts.js";
 import { titled } from "../shell.js";
 
 const DEFAULTS = { typeSystemAbove: 50 };
@@ -46,7 +46,11 @@ export function decisionPage({ params, signal }) {
         mode: (mode) => page.setAttribute("data-live", mode),
       });
     } catch (refusal) {
-      if (!signal.aborted) fill(page, h("h1", { tabindex: "-1" }, t("decision.missing")), failed(refusal, begin));
+      if (signal.aborted) return;
+      const missing = [400, 404].includes(refusal.status);
+      const title = t(missing ? "decision.unknown" : "decision.missing");
+      fill(page, h("h1", { tabindex: "-1" }, title), missing ? unknown(params.id) : failed(refusal, begin));
+      titled(title);
     }
   }
 
@@ -59,6 +63,11 @@ export function decisionPage({ params, signal }) {
       if (!signal.aborted) fill(problem, failed(refusal));
     }
   }
+}
+
+/** Say what there is not, and what else an address can be wrong about. */
+function unknown(id) {
+  return notice("danger", h("strong", {}, t("decision.unknown.text", { id })), h("span", {}, t("decision.unknown.hint")));
 }
 
 /** The page's regions. The form of a pending decision is made once per preview: what was typed outlives updates. */
@@ -130,7 +139,7 @@ function formOf(doc, context, typed = {}) {
   for (const input of inputs()) {
     if (typed[input.name]) {
       input.value = typed[input.name];
-      input.dispatchEvent(new Event("input"));
+      input.dispatchEvent(new Event("input", { bubbles: true }));
     }
   }
   return { ...form, typed: () => Object.fromEntries(inputs().map((input) => [input.name, input.value])) };

@@ -11,6 +11,8 @@ import { table } from "../table.js";
 
 const STATES = ["stale", "overwrite", "unverified", "not_remembered", "accepted", "left_out", "not_finished"];
 const NAMED = 3;
+/** Characters of a reason that the history is searched for. */
+const SEARCHED = 100;
 
 export function stalePage({ query, signal }) {
   const filter = { system: query.get("system") ?? "", state: query.get("state") ?? "" };
@@ -80,7 +82,7 @@ function inputs(filter, systems) {
 
 function columns(system, signal) {
   return [
-    { title: t("word.instance"), show: (row) => id(row.instanceId) },
+    { title: t("word.instance"), show: (row) => linked(row, system) },
     { title: t("word.branch"), show: (row) => row.branch },
     {
       title: t("word.state"),
@@ -93,6 +95,14 @@ function columns(system, signal) {
     { title: t("stale.missed"), show: missed },
     { title: t("stale.why"), show: (row) => [why(row), row.state === "overwrite" && values(row, system, signal)] },
   ];
+}
+
+/** Lead from a unit to the reprocessing that is to replay it; where a person decided about it, to the history that says so. */
+function linked({ instanceId, reprocessing, user, reason }, system) {
+  const [text] = (reason ?? "").split("\n");
+  const decided = user && href("/history", { system, user, text: text.slice(0, SEARCHED) });
+  const to = reprocessing ? href(`/reprocessing/${encodeURIComponent(reprocessing)}`) : decided;
+  return to ? h("a", { href: to, title: t(reprocessing ? "stale.replays" : "stale.decided") }, id(instanceId)) : id(instanceId);
 }
 
 /** Show, when asked, what was replaced unseen and what stands now: Process Memory is asked for both. */

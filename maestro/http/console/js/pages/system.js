@@ -9,12 +9,14 @@ import { t } from "../i18n.js";
 import { watch } from "../live.js";
 import { badge, facts, failed, icon, loading, section } from "../parts.js";
 import { href } from "../router.js";
-import { Status } from "../statuses.js";
 import { todoList } from "../todo.js";
 
+/** Failed reprocessings that are named. */
+const NAMED = 5;
+
 export function systemPage({ params, signal }) {
-  const state = region(({ system, problem }) =>
-    problem ? failed(new api.Failure(problem[0], problem[1])) : overview(system),
+  const state = region(({ problem, ...shown }) =>
+    problem ? failed(new api.Failure(problem[0], problem[1])) : overview(shown),
   );
   const needs = region((shown) => (shown.page.total ? section(t("inbox.title"), {}, todoList(shown, look, () => {})) : null));
   const waiting = waitQueue(params.id, signal);
@@ -41,8 +43,9 @@ export function systemPage({ params, signal }) {
   async function look() {
     try {
       const system = await api.system(params.id, signal);
-      state.update({ system });
       const page = await api.todo({ system: params.id, limit: 200 }, signal);
+      const gone = page.items.filter(({ kind }) => kind === "failed").map(({ reprocessing }) => reprocessing);
+      state.update({ system, gone, failures: page.counts.failed ?? 0 });
       needs.update({ page: { ...page, counts: {}, next: null }, minute: Math.floor(Date.now() / 60_000) });
       waiting.update(system.waiting);
       errors.update(system.queues?.[`persist.${params.id}.queue.error`] ?? null);
@@ -55,10 +58,10 @@ export function systemPage({ params, signal }) {
   }
 }
 
-function overview(system) {
+function overview({ system, gone, failures }) {
   const { counters = {}, queues } = system;
   const busy = [...system.pending, ...system.approved, ...(system.running ? [system.running.id] : [])];
-  const documents = queues?.[`reprocessing.${system.id}.error.queue`];
+  const more = failures - Math.min(gone.length, NAMED);
   return section(
     t("system.now"),
     { aside: badge(system.state, "state") },
@@ -73,8 +76,10 @@ function overview(system) {
       [t("word.waiting"), String(system.waiting)],
       [
         t("system.failed"),
-        documents > 0 &&
-          h("a", { href: href("/history", { system: system.id, status: Status.FAILURE }) }, String(documents)),
+        failures > 0 && [
+          gone.slice(0, NAMED).map(decision),
+          more > 0 && h("a", { href: href("/history", { system: system.id }) }, t("leave.more", { n: more })),
+        ],
       ],
       [t("system.node"), system.node && h("a", { href: href("/nodes") }, system.node)],
       [t("system.broker"), queues ? "" : t("systems.nobroker")],

@@ -26,7 +26,8 @@ export function systemsPage({ signal }) {
 
   async function look() {
     try {
-      list.update({ systems: await failures.of(await api.systems(signal), signal) });
+      const [systems, page] = await Promise.all([api.systems(signal), api.todo({ limit: 1 }, signal)]);
+      list.update({ systems: await failures.of(systems, page, signal) });
     } catch (problem) {
       if (!signal.aborted) list.update({ problem: [problem.status ?? 0, problem.message] });
     }

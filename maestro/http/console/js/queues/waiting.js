@@ -36,7 +36,7 @@ export function waitQueue(systemId, signal) {
   function list({ total, events, next }) {
     const columns = [
       { title: "#", number: true, show: (event) => String(event.number) },
-      { title: t("word.event"), show: (event) => h("span", { title: event.name }, words(event.name)) },
+      { title: t("word.event"), show: subject },
       { title: t("word.instance"), show: (event) => id(event.instanceId) },
       { title: t("word.branch"), show: (event) => event.branch },
       { title: t("waiting.since"), show: (event) => ago(event.since) },
@@ -52,6 +52,11 @@ export function waitQueue(systemId, signal) {
         next !== null && h("button", { type: "button", class: "quiet", onclick: () => load(next) }, t("pager.next")),
       ),
     ];
+  }
+
+  /** Persist events are all of one name: the process and what it is about tell them apart. */
+  function subject({ name, process, about }) {
+    return [h("strong", { title: name }, words(process || name)), about && h("small", {}, about)];
   }
 
   function peek(event) {
