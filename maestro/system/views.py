@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,8 +14,6 @@ from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules.delivery import Delivery
 from maestro.rules.document import Document
-from maestro.rules.impact import UnitKey
-from maestro.rules.ledger_book import Stale, StaleState
 from maestro.rules.pace import Estimate
 from maestro.rules.rendering import (
     budget,
@@ -36,7 +34,7 @@ from maestro.rules.unit import Unit, UnitState, name_of
 from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.repository import Repository
-from maestro.system.todo import origin_of, said_of
+from maestro.system.todo import origin_of
 
 #: A document of more units is watched without them: it would be sent with every replay.
 BRIEF_UNITS = 500
@@ -253,51 +251,6 @@ def _units_page(
     following = end if end < len(found) else None
     body = {"systemId": system.id, **told(doc), "total": len(found), "units": page, "next": following}
     return Answer(Code.OK, orjson.dumps(body))
-
-
-def stale(system: System, repository: Repository, state: str, after: int, limit: int) -> Answer:
-    """Render a page of the units that are not known to be fresh, oldest note first."""
-    if state and state not in list(StaleState):
-        return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
-    book = system.ledger
-    found = [one for one in book.stale.values() if not state or one.state == state]
-    rest = [one for one in found if one.number > after]
-    page = rest[:limit]
-    body = {
-        "total": len(found),
-        "left": book.stale_left,
-        "stale": _named_stale(system, repository, page),
-        "next": page[-1].number if len(rest) > limit else None,
-    }
-    return Answer(Code.OK, orjson.dumps(body))
-
-
-def _named_stale(system: System, repository: Repository, page: Sequence[Stale]) -> list[dict[str, Any]]:
-    """Render stale units, each with what its origin event says, where a reprocessing that is not large has it."""
-    origins: dict[UnitKey, bytes] = {}
-    for id_ in dict.fromkeys(one.document_id for one in page):
-        doc = system.documents.get(id_)
-        if doc is not None and doc.total <= BRIEF_UNITS:
-            origins |= {unit.key: unit.origin for unit in doc.order or repository.units(id_)}
-    named = ((one, said_of(origins.get(one.unit, b""))) for one in page)
-    return [_stale(one) | {"event": event, "about": about} for one, (event, about) in named]
-
-
-def _stale(one: Stale) -> dict[str, Any]:
-    return {
-        "number": one.number,
-        "instanceId": one.unit[0],
-        "branch": one.unit[1],
-        "computation": one.instance_id,
-        "state": one.state.value,
-        "timestamp": wire_time(one.at),
-        "at": zoned_time(one.at),
-        "missed": [commit.instance_id for commit in one.missed],
-        "cause": one.cause,
-        "user": one.user,
-        "reason": one.reason,
-        "reprocessing": one.document_id or None,
-    }
 
 
 def _skipped(doc: Document) -> dict[str, Any]:

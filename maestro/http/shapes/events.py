@@ -87,10 +87,10 @@ class SkippedEvent(Struct, rename="camel"):
     units: int
     skipped: HistoryShape
     reconsidered: int | None
-    #: What its origin event says: the name in words, and the plain values of its payload.
-    event: str
-    about: str
     pending_event: dict[str, Any]
+    #: What its origin event says: the name in words, and the plain values of its payload.
+    event: str = ""
+    about: str = ""
 
 
 class SkippedPage(Struct):

@@ -5,7 +5,7 @@ import orjson
 from maestro.events import MASTER
 from maestro.rules import facts
 from maestro.rules.ledger_book import Stale, StaleState
-from maestro.system import views
+from maestro.system import stale_view, views
 from tests.support.rules import Rules
 
 ORIGIN = orjson.dumps({"name": "rectify.quote.request", "payload": {"currency": "USD", "rate": 1.5}})
@@ -35,5 +35,5 @@ def test_what_is_stale_and_in_a_reprocessing_that_is_to_replay_it() -> None:
             document_id=document,
         )
         it.system.ledger.stale[note.unit] = note
-    found = orjson.loads(views.stale(it.system, it.repository, "", -1, 10).body)["stale"]
+    found = orjson.loads(stale_view.stale(it.system, it.repository, "", -1, 10).body)["stale"]
     assert [(one["event"], one["about"]) for one in found] == [("rectify quote", "USD · 1.5"), ("", ""), ("", "")]
