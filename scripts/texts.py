@@ -42,7 +42,7 @@ class Speaker(NamedTuple):
 EXCEPTIONS: Final = (
     "ActorsFailed", "AlreadyRunning", "Ambiguous", "AuditError", "BadAnswerError", "BadCondition", "BadTarget",
     "BindError", "BrokerError", "BrokerUnavailable", "FolderUnsafe", "FolderUnusable", "IssuerAway",
-    "NotFound", "NotReachable", "QueueUnavailable", "RecordUnreadable",
+    "NoMaestro", "NotFound", "NotReachable", "QueueUnavailable", "RecordUnreadable",
     "StoreDamaged", "StoreError", "StoreFull", "StoreLocked", "TokenError", "TooShort", "UnknownTable",
     "WrongShapeError",
 )  # fmt: skip

@@ -37,7 +37,8 @@ audit = typer.Typer(help="The record of what was decided.", no_args_is_help=True
 @token.command()
 def add(
     name: Annotated[
-        str, typer.Argument(help="Whose it is: stands in documents and in the audit log.", callback=filled)
+        str,
+        typer.Argument(metavar="NAME", help="Whose it is: stands in documents and in the audit log.", callback=filled),
     ],
     role: Annotated[str, typer.Option(help=f"One of {', '.join(_ROLES)}.")],
     system: Annotated[
@@ -94,7 +95,7 @@ def list_(config: ConfigFile = None) -> None:
 
 @token.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="The token's name, or its id.", callback=filled)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name, or its id.", callback=filled)],
     config: ConfigFile = None,
 ) -> None:
     """Take a token away: a running Maestro refuses it within seconds."""

@@ -32,7 +32,9 @@ _NOT_FOUND: Final = 404
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where the copies go; older ones of the same names are replaced.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the copies go; older ones of the same names are replaced.")
+    ],
     config: ConfigFile = None,
     *,
     url: Annotated[
@@ -109,7 +111,7 @@ def _by_its_owner(maestro: Maestro, path: Path, folder: Path, user: str) -> str:
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help="A folder that `maestro backup` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `maestro backup` wrote.")],
     system: Annotated[
         list[str], typer.Option(help="Only this system; may be given more than once.", callback=filled)
     ] = [],  # noqa: B006 - typer copies it

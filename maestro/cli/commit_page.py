@@ -14,6 +14,7 @@ from maestro.language import t, tn, told
 #: Rows shown.
 _ROWS: Final = 10
 _CREATE: Final = "create"
+_ID: Final = "id"
 
 
 def print_commit(out: Output, maestro: Maestro, doc: Document) -> None:
@@ -36,10 +37,12 @@ def row_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return change, type, the fields that stay, those that do not as they are, and as they would be."""
     about = _mapping(row.get("_metadata"))
     before = _mapping(row.get("before")) or _mapping(about.get("before"))
-    after = {name: value for name, value in row.items() if _is_field(name)}
+    change = str(about.get("changeTrack") or "write")
+    # A row that is changed has its id beside its fields, where what it was has none: that is no change.
+    named = bool(before) and change != _CREATE and _ID not in before
+    after = {name: value for name, value in row.items() if _is_field(name) and not (named and name == _ID)}
     same = {name for name, value in after.items() if name in before and before[name] == value}
     told = _pairs(before, (name for name in before if _is_field(name) and name not in same))
-    change = str(about.get("changeTrack") or "write")
     return (
         change,
         str(about.get("type") or "row"),

@@ -1,6 +1,6 @@
 """`maestro approve | skip | retry | cancel | pause | resume | recheck | reconsider`: shown first, then done."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Final
 
 import typer
@@ -8,6 +8,7 @@ import typer
 from maestro.cli import consequences
 from maestro.cli.document_page import becoming
 from maestro.cli.exits import EXIT_USAGE, fail
+from maestro.cli.plain import local
 from maestro.cli.session import DocumentId, Reason, Session, User, Yes, command
 from maestro.client.api import Decision
 from maestro.client.errors import refused
@@ -217,7 +218,8 @@ def _reconsidered(doc: Document) -> str:
     entry = next((one for one in doc.history if one.cause == f"reconsidered as event {number}"), None)
     if entry is None:
         return f"reprocessing {doc.id} was already reconsidered as event {number}"
-    return f"reprocessing {doc.id} was already reconsidered by {entry.user} at {entry.timestamp} UTC as event {number}"
+    at = local(entry.timestamp)
+    return f"reprocessing {doc.id} was already reconsidered by {entry.user} at {at} as event {number}"
 
 
 def _target(session: Session, text: str, statuses: Iterable[str], *, unasked: bool) -> Document:
@@ -225,10 +227,33 @@ def _target(session: Session, text: str, statuses: Iterable[str], *, unasked: bo
     wanted = tuple(statuses)
     doc = find(session.maestro, text, wanted, least_of(unasked=unasked)).value
     if doc.status not in wanted:
-        taken = doc.taken
-        by = f" by {taken.user} at {taken.timestamp} UTC" if taken else ""
-        raise refused(_CONFLICT, f"reprocessing {doc.id} is {doc.status}{by}; this needs {' or '.join(wanted)}")
+        raise refused(_CONFLICT, f"reprocessing {doc.id} is {_since(doc)}; {_needed(wanted)}")
     return doc
+
+
+def _since(doc: Document) -> str:
+    """Say what it is since when, and who decided so, as the gateway does; in the reader's time."""
+    taken, decided = doc.taken, doc.decided
+    if taken is None:
+        return doc.status
+    at = local(taken.timestamp)
+    if decided is None or decided is taken:
+        return f"{doc.status} since {at}, by {taken.user}"
+    when = local(decided.timestamp)
+    return f"{doc.status} since {at}, {decided.status} by {decided.user} at {when}"
+
+
+def _needed(wanted: Collection[str]) -> str:
+    """Say in words what an action is for."""
+    if Status.PENDING in wanted:
+        return "only what waits for a decision can be decided"
+    if Status.APPROVED in wanted:
+        return "only what is approved, running or paused can be cancelled"
+    if Status.PAUSED in wanted:
+        return "only what is paused can be resumed"
+    if Status.SKIPPED in wanted:
+        return "only what was skipped can be reconsidered"
+    return "only what runs can be paused" if Status.RUNNING in wanted else "only what was given up can be retried"
 
 
 def _decide(

@@ -65,12 +65,12 @@ def _findings(config: ConfigFile, url: str, token: str, pending_hours: float) ->
         file = find_file(config, os.environ) or "the environment"
         mend = f"correct {file}; then maestro config check"
         return [problem("configuration", "settings", line, mend) for line in str(wrong).splitlines()]
+    return _examined(loaded, url, token, pending_hours)
+
+
+def _configured(loaded: "Loaded") -> list[Finding]:
     notes = [warning("configuration", "environment", note, "") for note in loaded.notes]
-    return [_configured(loaded), *notes, *_examined(loaded, url, token, pending_hours)]
-
-
-def _configured(loaded: "Loaded") -> Finding:
-    return ok("configuration", str(loaded.file or "defaults and environment"), "valid")
+    return [ok("configuration", str(loaded.file or "defaults and environment"), "valid"), *notes]
 
 
 def _examined(loaded: "Loaded", url: str, token: str, pending_hours: float) -> list[Finding]:
@@ -84,7 +84,8 @@ def _examined(loaded: "Loaded", url: str, token: str, pending_hours: float) -> l
     logging.disable(logging.CRITICAL)
 
     async def looked() -> list[Finding]:
-        return await examine(await look(loaded.settings, url, token), pending_hours)
+        site = await look(loaded.settings, url, token)
+        return [*([] if site.elsewhere else _configured(loaded)), *await examine(site, pending_hours)]
 
     return asyncio.run(looked())
 

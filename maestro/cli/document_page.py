@@ -1,34 +1,38 @@
 """One reprocessing as people read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from maestro.cli.naming import named
+from maestro.cli.naming import named, said_of
 from maestro.cli.output import Output
 from maestro.cli.plain import age, local, span
 from maestro.client.shapes.documents import Budget, Document, Likely, Unit
+from maestro.client.shapes.units import FoundUnit
 from maestro.language import figure, t, tn, told
 from maestro.statuses import Status
 
-#: Units listed; `--json` has them all.
-_UNITS: Final = 200
+#: Units listed; `maestro units` has them all.
+UNITS: Final = 20
 #: Characters of a fact's name, at least.
 _NAME: Final = 10
 
 
-def print_document(out: Output, doc: Document) -> None:
-    """Print a reprocessing: facts, units, history."""
+def print_document(out: Output, doc: Document, units: Sequence[FoundUnit]) -> None:
+    """Print a reprocessing: facts, its first units, history."""
     facts = list(_facts(doc))
     wide = max(_NAME, *(len(name) for name, _ in facts))
     for name, value in facts:
         out.say(f"{name:<{wide}} {value}")
-    units = doc.units or ()
     if units:
         out.say()
-        columns = (">#", "INSTANCE", "BRANCH", "STATE", ">ROUND", ">SENDS", "REPLAYED AS", ">TOOK", "BROUGHT BY")
-        out.table(columns, (_unit_row(n, one, units) for n, one in enumerate(units[:_UNITS])), "")
-        if len(units) > _UNITS:
-            out.say(t("the first {shown} of {n} instances; --json has all", shown=_UNITS, n=len(units)))
+        columns = (
+            ">#", "EVENT", "INSTANCE", "BRANCH", "STATE", ">ROUND", ">SENDS", "REPLAYED AS", ">TOOK", "BROUGHT BY"
+        )  # fmt: skip
+        out.table(columns, (_unit_row(one, doc.units or ()) for one in units[:UNITS]), "")
+        n = len(doc.units or ())
+        if n > UNITS:
+            said = t("the first {shown} of {n} units; `maestro units {id}` lists all", shown=UNITS, n=n, id=doc.id[:8])
+            out.say(said)
     out.say()
     rows = (_entry_row(doc, index) for index in range(len(doc.history)))
     out.table(("WHEN", "STATUS", "BY", "WHY"), rows, t("no history"))
@@ -166,12 +170,13 @@ def _used(budget: Budget) -> str:
     return tn("{n} replay used", "{n} replays used", budget.replayed)
 
 
-def _unit_row(number: int, one: Unit, units: tuple[Unit, ...]) -> tuple[object, ...]:
+def _unit_row(one: FoundUnit, units: tuple[Unit, ...]) -> tuple[object, ...]:
     by = units[one.cause].instance_id if 0 <= one.cause < len(units) else "-"
     took = "-" if one.duration is None else f"{figure(one.duration, '.1f')} s"
     branch = t("{branch} (forking)", branch=one.branch) if one.forking else one.branch
     return (
-        number,
+        one.position + 1,
+        said_of(one.name, one.about),
         one.instance_id,
         branch,
         told(one.state),

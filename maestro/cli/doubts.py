@@ -6,8 +6,9 @@ import typer
 
 from maestro.cli.exits import EXIT_USAGE, fail
 from maestro.cli.filled import filled
+from maestro.cli.pages import pages_of, printed
 from maestro.cli.plain import age
-from maestro.cli.session import Session, SystemId, User, Yes, command
+from maestro.cli.session import AnySystem, Session, SystemId, User, Yes, command
 from maestro.language import mark, t, told
 
 app = typer.Typer(
@@ -29,18 +30,28 @@ _AGAIN = (
 
 @app.command("list")
 @command
-def list_(session: Session, system: SystemId) -> None:
-    """List a system's commits in doubt, oldest first."""
-    reply = session.maestro.doubts(system)
-    if session.out.json:
-        session.out.raw(reply.raw)
-        return
-    columns = ("KEY", "OF", "INSTANCE", "REPROCESSING", "STATE", "FOR", "CAUSE")
+def list_(session: Session, system: AnySystem = "") -> int:
+    """List the commits in doubt of a system, or of all, oldest first."""
+    pages = pages_of(session, system, session.maestro.doubts)
+    if printed(session, system, pages):
+        return pages.code
+    columns = ("SYSTEM", "KEY", "OF", "INSTANCE", "REPROCESSING", "STATE", "FOR", "CAUSE")
     rows = (
-        (one.key, one.use, one.instance_id, one.reprocessing or "-", told(one.state), age(one.since), told(one.cause))
-        for one in reply.value.doubts
+        (
+            id_,
+            one.key,
+            one.use,
+            one.instance_id,
+            one.reprocessing or "-",
+            told(one.state),
+            age(one.since),
+            told(one.cause),
+        )
+        for id_, page in pages
+        for one in page.value.doubts
     )
-    session.out.table(columns, rows, t("no commit is in doubt"))
+    session.out.table(columns, rows, pages.empty(t("no commit is in doubt")))
+    return pages.code
 
 
 @app.command()

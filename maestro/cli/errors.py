@@ -143,7 +143,7 @@ def redrive(
     system: SystemId,
     messages: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Messages, by id or how no other's begins.", callback=filled),
+        typer.Argument(metavar="ID", help="Messages, by id or how no other's begins.", callback=filled),
     ] = None,
     *,
     group: Annotated[

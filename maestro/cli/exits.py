@@ -10,8 +10,9 @@ from typing import Any, Final, NoReturn
 import typer
 
 from maestro.cli.plain import plain
-from maestro.client.errors import BadTarget, NotReachable, Rejected
+from maestro.client.errors import BadTarget, NoMaestro, NotReachable, Rejected
 from maestro.client.finding import Ambiguous, NotFound, TooShort
+from maestro.client.target import DEFAULT_URL
 from maestro.language import t, told
 
 EXIT_FAILED: Final = 1
@@ -61,8 +62,12 @@ def explained(*, json: bool) -> Iterator[None]:
         fail(told(plain(problem)), EXIT_NOT_FOUND)
     except (Ambiguous, BadTarget, TooShort) as problem:
         fail(told(plain(problem)), EXIT_USAGE)
+    except NoMaestro as problem:
+        fail(told(plain(problem)) + t("; MAESTRO_URL or --url says where Maestro is"), EXIT_USAGE)
     except NotReachable as problem:
-        fail(t("not reachable: {problem}", problem=told(plain(problem))), EXIT_UNREACHABLE)
+        elsewhere = t("; is it elsewhere? MAESTRO_URL or --url says where; `maestro doctor` looks")
+        hint = elsewhere if str(problem).startswith(f"{DEFAULT_URL}:") else ""
+        fail(t("not reachable: {problem}", problem=told(plain(problem))) + hint, EXIT_UNREACHABLE)
     except BrokenPipeError:
         # Who reads stdout has seen enough: `maestro history | head`. Python would complain while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 import gettext
 import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -11,6 +12,10 @@ from maestro.language import ENGLISH, from_environment, from_name, language, mar
 from maestro.language.current import DOMAIN, LOCALE
 
 OPTION: Final = "--language"
+#: The end of a line within a paragraph.
+_PARAGRAPH: Final = re.compile(r"(?<!\n)\n(?!\n)")
+#: How typer marks an argument that is required.
+_REQUIRED: Final = re.compile(r"\{([^{}]+)\}")
 
 #: What typer and click say: they ask the standard library's gettext for some of it, and say the rest in English.
 FRAMEWORK: Final = (
@@ -71,21 +76,13 @@ def speak_from_now_on(name: str) -> None:
 
 
 def in_language(command: Any) -> Any:
-    """Return a command with its help in the language that is spoken."""
-    if language() == ENGLISH:
-        return command
-    for holder, name in _said(command):
-        setattr(holder, name, t(inspect.cleandoc(getattr(holder, name))))
-    command.context_class = _speaking(command.context_class)
-    own = command.get_help_option
-
-    def help_option(ctx: Any) -> Any:
-        option = own(ctx)
-        if option is not None:
-            option.help = t(option.help)
-        return option
-
-    command.get_help_option = help_option
+    """Return a command with its help in the language that is spoken, and its usage without marks of typer's own."""
+    _tidy(command)
+    if language() != ENGLISH:
+        for holder, name in _said(command):
+            setattr(holder, name, t(inspect.cleandoc(getattr(holder, name))))
+    # A paragraph is wrapped where it is shown, and nowhere else.
+    command.help = _PARAGRAPH.sub(" ", inspect.cleandoc(command.help)) if command.help else command.help
     for one in getattr(command, "commands", {}).values():
         in_language(one)
     return command
@@ -111,13 +108,33 @@ def usage_problems() -> Iterator[None]:
         raise
 
 
+def _tidy(command: Any) -> None:
+    """Have no type told of a flag, which takes no value, nor of an argument, whose name says what it is."""
+    for one in command.params:
+        if getattr(one, "is_flag", False) or one.param_type_name == "argument":
+            one.display_type_rich = lambda ctx: None  # noqa: ARG005 - typer calls it so
+    if hasattr(command.context_class, "plain_usage"):
+        return
+    command.context_class = _speaking(command.context_class)
+    own = command.get_help_option
+
+    def help_option(ctx: Any) -> Any:
+        option = own(ctx)
+        if option is not None:
+            option.help = t(option.help)
+            option.display_type_rich = lambda ctx: None  # noqa: ARG005 - as above
+        return option
+
+    command.get_help_option = help_option
+
+
 def _said(command: Any) -> Iterator[tuple[Any, str]]:
     """Yield where a command's texts are: objects, and the names of their attributes."""
     for holder, names in (
-        (command, ("help", "short_help", "options_metavar", "subcommand_metavar")),
+        (command, ("help", "short_help", "options_metavar", "subcommand_metavar", "rich_help_panel", "epilog")),
         *((param, ("help", "metavar")) for param in command.params),
     ):
-        yield from ((holder, name) for name in names if getattr(holder, name, None))
+        yield from ((holder, name) for name in names if isinstance(getattr(holder, name, None), str))
 
 
 def _speaking(context: Any) -> Any:
@@ -125,9 +142,10 @@ def _speaking(context: Any) -> Any:
 
     class Formatter(context.formatter_class):  # type: ignore[misc]  # click's own, whichever typer brings
         def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-            super().write_usage(prog, args, prefix or t("Usage: "))
+            super().write_usage(prog, _REQUIRED.sub(r"\1", args), prefix or t("Usage: "))
 
     class Context(context):  # type: ignore[misc]  # as above
         formatter_class = Formatter
+        plain_usage = True
 
     return Context

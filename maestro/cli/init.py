@@ -28,7 +28,7 @@ PASSWORD: Final = "RABBITMQ_PASSWORD"  # noqa: S105 - a variable's name
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("maestro.toml"),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")] = Path("maestro.toml"),
     *,
     rabbitmq: Annotated[
         str | None, typer.Option(metavar="HOST", help="RabbitMQ's host; empty: the embedded broker.")

@@ -8,14 +8,13 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from maestro import titles
 from maestro.cli.commit_page import print_commit
-from maestro.cli.document_page import print_document
+from maestro.cli.document_page import UNITS, print_document
 from maestro.cli.exits import EXIT_UNREACHABLE
-from maestro.cli.naming import named
+from maestro.cli.naming import late_or, named, said_of
 from maestro.cli.pages import none_known, pages_of, printed
 from maestro.cli.plain import age, local, span
-from maestro.cli.session import AnySystem, DocumentId, Session, SystemId, command
+from maestro.cli.session import AnySystem, DocumentId, Session, command
 from maestro.cli.unusual_page import print_unusual
 from maestro.cli.values import print_overwrites
 from maestro.client.api import Maestro
@@ -139,7 +138,8 @@ def show(session: Session, document: DocumentId) -> None:
     if session.out.json:
         session.out.raw(reply.raw)
     else:
-        print_document(session.out, reply.value)
+        units = session.maestro.units(reply.value.id, 0, UNITS).value.units if reply.value.units else ()
+        print_document(session.out, reply.value, units)
         if reply.value.status == Status.PENDING and not reply.value.late:
             print_commit(session.out, session.maestro, reply.value)
             print_unusual(session.out, session.maestro, reply.value)
@@ -156,7 +156,7 @@ def waiting(session: Session, system: AnySystem = "", *, after: After = 0, limit
         (
             id_,
             one.number,
-            titles.words(one.name),
+            said_of(one.process or one.name, one.about),
             one.instance_id,
             one.branch,
             one.tag,
@@ -179,12 +179,15 @@ def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit
     if printed(session, system, pages):
         return pages.code
     short = shortened([one.id for _, page in pages for one in page.value.skipped])
-    columns = ("SYSTEM", ">NUMBER", "ID", "INSTANCE", "BRANCH", ">UNITS", "SKIPPED", "BY", "REASON", "RECONSIDERED")
+    columns = (
+        "SYSTEM", ">NUMBER", "ID", "WHAT", "INSTANCE", "BRANCH", ">UNITS", "SKIPPED", "BY", "REASON", "RECONSIDERED"
+    )  # fmt: skip
     rows = (
         (
             id_,
             one.number,
             short[one.id],
+            said_of(one.event, one.about),
             one.instance_id,
             one.branch,
             one.units,
@@ -205,7 +208,7 @@ def skipped(session: Session, system: AnySystem = "", *, after: After = 0, limit
 @command
 def stale(
     session: Session,
-    system: SystemId,
+    system: AnySystem = "",
     *,
     state: Annotated[str, typer.Option(help="Only this state: stale, unverified, …; default: all.")] = "",
     after: After = 0,
@@ -213,16 +216,17 @@ def stale(
     values: Annotated[
         bool, typer.Option("--values", help="With both values of what was overwritten; at most 20 results then.")
     ] = False,
-) -> None:
+) -> int:
     """List the results that are not known to be fresh, and the commits that they missed, oldest note first."""
-    reply = session.maestro.stale(system, state, after, limit, values=values)
-    if session.out.json:
-        session.out.raw(reply.raw)
-        return
-    columns = (">NUMBER", "INSTANCE", "BRANCH", "STATE", "SINCE", "MISSED", "REPROCESSING", "WHY")
+    pages = pages_of(session, system, lambda one: session.maestro.stale(one, state, after, limit, values=values))
+    if printed(session, system, pages):
+        return pages.code
+    columns = ("SYSTEM", ">NUMBER", "WHAT", "INSTANCE", "BRANCH", "STATE", "SINCE", "MISSED", "REPROCESSING", "WHY")
     rows = (
         (
+            id_,
             one.number,
+            said_of(one.event, one.about),
             one.instance_id,
             one.branch,
             told(one.state),
@@ -231,12 +235,15 @@ def stale(
             one.reprocessing or "-",
             f"{one.user}: {one.reason}" if one.user else told(one.cause) or "-",
         )
-        for one in reply.value.stale
+        for id_, page in pages
+        for one in page.value.stale
     )
-    session.out.table(columns, rows, t("nothing is known to be stale"))
-    if values:
-        print_overwrites(session.out, reply.value.stale)
-    more(session, reply.value.next, reply.value.total)
+    session.out.table(columns, rows, pages.empty(t("nothing is known to be stale")))
+    for id_, page in pages:
+        if values:
+            print_overwrites(session.out, page.value.stale)
+        more(session, page.value.next, page.value.total, "" if system else id_)
+    return pages.code
 
 
 @command
@@ -258,7 +265,7 @@ def history(
         (
             short[one.id],
             one.system,
-            " ".join(part for part in (one.event, one.about) if part),
+            late_or(said_of(one.event, one.about), late=one.late),
             one.branch,
             local(one.since),
             told(one.status),

@@ -12,7 +12,7 @@ import typer
 
 from maestro import __version__
 from maestro.cli import access, config, help, streams  # noqa: A004 - a module's name
-from maestro.cli.lazy import LazyGroup
+from maestro.cli.lazy import RUN, LazyGroup
 from maestro.cli.serve import serve
 
 #: What others than their owner may not do with the files that are made: they hold events and decisions.
@@ -26,10 +26,10 @@ app = typer.Typer(
     # Local variables in a traceback may hold secrets.
     pretty_exceptions_enable=False,
 )
-app.add_typer(config.app, name="config")
-app.add_typer(access.token, name="token")
-app.add_typer(access.audit, name="audit")
-app.command()(serve)
+app.add_typer(config.app, name="config", rich_help_panel=RUN)
+app.add_typer(access.token, name="token", rich_help_panel=RUN)
+app.add_typer(access.audit, name="audit", rich_help_panel=RUN)
+app.command(rich_help_panel=RUN)(serve)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

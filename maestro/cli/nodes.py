@@ -42,8 +42,13 @@ Json = Annotated[bool, typer.Option("--json", help="For scripts: JSON on stdout.
 
 def nodes(*, config: ConfigFile = None, json: Json = False) -> None:
     """List the nodes of the cluster: who is there, what each owns, who drains, who may claim."""
-    settings = _settings(config)
+    settings = loaded_or_exit(config).settings
     out = Output(json=json)
+    if not settings.cluster.name:
+        if json:
+            out.raw(as_json.dumps({"nodes": [], "unowned": []}).encode())
+        out.say(t("this Maestro is no node of a cluster"))
+        return
 
     async def read(nodes: "PostgresNodes") -> tuple[tuple[Node, ...], frozenset[str], Counter[str]]:
         from maestro.store.postgres.stores import PostgresStores  # noqa: PLC0415 - needs the extra `postgresql`
@@ -83,7 +88,7 @@ def nodes(*, config: ConfigFile = None, json: Json = False) -> None:
 
 def drain(
     node: Annotated[
-        str, typer.Argument(help="The node; by default the one of this configuration.", callback=filled)
+        str, typer.Argument(metavar="NODE", help="The node; by default the one of this configuration.", callback=filled)
     ] = "",
     *,
     undo: Annotated[bool, typer.Option("--undo", help="Let it take systems again.")] = False,

@@ -40,7 +40,7 @@ def show(session: Session) -> None:
 def send_test(
     session: Session,
     way: Annotated[
-        str, typer.Argument(metavar="[WAY]", help="slack, teams, webhook or email; else all.", callback=filled)
+        str, typer.Argument(metavar="WAY", help="slack, teams, webhook or email; else all.", callback=filled)
     ] = "",
     *,
     user: User = "",

@@ -1,6 +1,5 @@
 """Values as a system's labels say: names, units and decimals, in the language that is spoken."""
 
-from decimal import Decimal
 from typing import Final
 
 from maestro.cli.values import text_of
@@ -14,10 +13,9 @@ _DECIMALS: Final = 10
 
 
 def number(value: float, decimals: int | None) -> str:
-    """Return a number as the language writes it; `decimals`: so many, else as many as it has."""
+    """Return a number as the language writes it; `decimals`: so many, else as many as it has when it is rounded."""
     if decimals is None:
-        exponent = Decimal(repr(value)).normalize().as_tuple().exponent
-        decimals = min(_DECIMALS, max(0, -int(exponent)))
+        decimals = len(f"{value:.{_DECIMALS}f}".rstrip("0").partition(".")[2])
     return figure(value, f",.{decimals}f")
 
 

@@ -25,6 +25,10 @@ _TIMEOUT: Final = 60.0
 _LOOK: Final = 0.5
 
 
+#: States of a unit that has no replay, and of which there is something to say.
+_SETTLED: Final = ("done", "left_out")
+
+
 @command
 def outcome(
     session: Session,
@@ -50,7 +54,8 @@ def outcome(
         session.out.raw(reply.raw)
         return
     _print(session.out, reply.value, reader_of(session.maestro, doc.system_id))
-    more(session, reply.value.next, reply.value.total)
+    if reply.value.summary.replayed:
+        more(session, reply.value.next, reply.value.total)
 
 
 def complete(ask: Callable[[], Reply[OutcomePage]], timeout: float = _TIMEOUT) -> Reply[OutcomePage]:
@@ -73,15 +78,20 @@ def _print(out: Output, page: OutcomePage, reader: Reader) -> None:
         short = shortened(sorted({one.instance_id for one in page.biggest}))
         out.table(("UNIT", *_COLUMNS), ((short[one.instance_id], *_cells(one, reader)) for one in page.biggest), "")
     for unit in page.units:
+        if not page.summary.replayed and unit.state not in _SETTLED:
+            continue  # the first line says it of all of them
         out.say()
         said = told(unit.problem) or t("nothing changed")
-        shown = unit.changed + unit.added + unit.destroyed + unit.unread
         where = t("{instance} on {branch}", instance=unit.instance_id, branch=unit.branch)
-        out.say(f"{where}: {_counted(unit) if shown else said}")
+        out.say(f"{where}: {_counted(unit) if _has_values(unit) else said}")
         if unit.values:
             out.table(_COLUMNS, (_cells(one, reader) for one in unit.values[:_SHOWN]), "")
         if len(unit.values) > _SHOWN:
             out.say("  " + t("more of them: --csv has all"))
+
+
+def _has_values(unit: UnitOutcome) -> bool:
+    return bool(unit.changed + unit.added + unit.destroyed + unit.unread)
 
 
 _COLUMNS: Final = ("TYPE", "WHICH", "FIELD", ">BEFORE", ">AFTER", ">DIFFERENCE", ">PER CENT", "")

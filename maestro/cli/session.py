@@ -46,7 +46,7 @@ SystemId = Annotated[
 ]
 AnySystem = Annotated[
     str,
-    typer.Argument(metavar="[SYSTEM]", help="Only this system.", autocompletion=complete_system, callback=filled),
+    typer.Argument(metavar="SYSTEM", help="Only this system.", autocompletion=complete_system, callback=filled),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 User = Annotated[

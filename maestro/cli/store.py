@@ -89,7 +89,7 @@ def query(
     where: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CONDITION]...",
+            metavar="CONDITION",
             help="field=value; also != < <= > >= ~ (a pattern: * is any text, ? one character).",
             callback=filled,
         ),

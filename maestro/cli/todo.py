@@ -58,7 +58,7 @@ def _held_up(one: TodoItem) -> str:
 
 
 def _what(one: TodoItem) -> str:
-    named = " ".join(part for part in (one.event, one.about) if part)
+    named = "" if one.kind == "late" else " ".join(part for part in (one.event, one.about) if part)
     cause = "" if one.cause in one.says else f" ({told(one.cause)})"
     says = f"{told(one.says)}{cause}"
     return f"{named}: {says}" if named else says

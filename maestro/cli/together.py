@@ -9,6 +9,7 @@ import typer
 from maestro.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, fail
 from maestro.cli.filled import filled
 from maestro.cli.looking import UNAVAILABLE, shortened
+from maestro.cli.naming import late_or, said_of
 from maestro.cli.pages import none_known
 from maestro.cli.session import Session, User, Yes, command
 from maestro.client.errors import refused
@@ -35,10 +36,10 @@ class Action(StrEnum):
 @command
 def decide(
     session: Session,
-    action: Annotated[Action, typer.Argument(help="approve or skip.")],
+    action: Annotated[Action, typer.Argument(metavar="ACTION", help="approve or skip.")],
     documents: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ID]...", help="Pending ones, by id or how no other's begins.", callback=filled),
+        typer.Argument(metavar="ID", help="Pending ones, by id or how no other's begins.", callback=filled),
     ] = None,
     *,
     system: Annotated[
@@ -130,5 +131,5 @@ def _meant(known: Sequence[TodoItem], text: str, least: int, unanswered: Sequenc
 
 
 def _told(one: TodoItem, short: dict[str, str]) -> str:
-    named = " ".join(part for part in (one.event, one.about) if part)
+    named = late_or(said_of(one.event, one.about), late=one.kind == "late")
     return f"{short[one.reprocessing]} {one.system}: {named}, {tn('{n} replay', '{n} replays', one.units)}"

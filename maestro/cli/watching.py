@@ -164,7 +164,7 @@ def _text(doc: Document) -> str:
     done, left, added = doc.progress.replayed, doc.progress.outstanding, doc.progress.cascaded
     text = t("replay {done} of at least {total}", done=done, total=done + left)
     text += t(" (+{n} by cascade)", n=added) if added else ""
-    if not doc.live and doc.status != Status.FINISHED:
+    if not doc.live:
         text = t("replays: {progress}", progress=progress(doc))
     if doc.status == Status.PENDING:
         text = tn(

@@ -17,7 +17,7 @@ from maestro.client.shapes.notices import Ways
 from maestro.client.shapes.policies import Explained, Policies
 from maestro.client.shapes.stale import StalePage
 from maestro.client.shapes.systems import CopiedStore, Health, Seen, StorePage, System
-from maestro.client.shapes.units import FoundUnitsPage
+from maestro.client.shapes.units import EvidencePage, FoundUnitsPage
 from maestro.client.shapes.values import Labels, OutcomePage, UnusualPage
 from maestro.client.target import Target
 from maestro.client.transport import Reply, Transport
@@ -98,6 +98,11 @@ class Maestro:
         """Return the units of a document that fit `process`, `branch`, `period`, `state` and `text`; and counts."""
         query: dict[str, Any] = {"after": after, "limit": limit, **conditions}
         return self._http.call("GET", _document(document_id, "units"), FoundUnitsPage, query=query)
+
+    def evidence(self, document_id: str, positions: Sequence[int]) -> Reply[EvidencePage]:
+        """Return why the units at these positions (at most 50) are in a document."""
+        query = {"positions": ",".join(map(str, positions))}
+        return self._http.call("GET", _document(document_id, "evidence"), EvidencePage, query=query)
 
     def entities(self, document_id: str, limit: int) -> Reply[EntitiesPage]:
         """Return the first of what a document's held commit would write."""

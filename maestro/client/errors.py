@@ -18,6 +18,10 @@ class NotReachable(ClientError):  # noqa: N818 - the name says what Maestro is
     """No usable answer: no connection, time-out, or something that is no Maestro. What was asked may have been done."""
 
 
+class NoMaestro(NotReachable):
+    """What answers at the address is another service."""
+
+
 class Rejected(ClientError):  # noqa: N818 - the name says what became of the call
     """Maestro answered, and the answer is no.
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from maestro.client.errors import NotReachable, Rejected
+from maestro.client.errors import NoMaestro, NotReachable, Rejected
 from maestro.client.target import Target
 
 T = TypeVar("T")
@@ -223,7 +223,7 @@ def _rejected(url: str, status: int, raw: bytes) -> Rejected | NotReachable:
         text = " ".join(raw[:_SHOWN].decode(errors="replace").split())
         return NotReachable(f"{url}: answered {status}, not as Maestro does: {text}")
     if _NO_MAESTRO.match(str(message)) or "status" not in fields:
-        return NotReachable(f"{url}: this is no Maestro: it answered {status}, {message}")
+        return NoMaestro(f"{url}: this is no Maestro, but another service, which says: {message}")
     return Rejected(status, str(message), raw, fields)
 
 

@@ -16,10 +16,13 @@ from maestro.broker.base import Broker, BrokerError, Depth
 from maestro.broker.rabbitmq_problem import PRECONDITION_FAILED
 from maestro.broker.rabbitmq_session import parameters_of
 from maestro.broker.topology import OWNER, SystemQueues
+from maestro.client.errors import ClientError
+from maestro.client.finding import documents
 from maestro.doctor.finding import Finding, ok, problem, warning
 from maestro.doctor.site import Site
 from maestro.settings.model import Settings
 from maestro.settings.servers import BrokerSettings
+from maestro.statuses import FAILED, ordered
 from maestro.store.installation import read_installation
 
 BROKER, QUEUES = "broker", "queues"
@@ -119,6 +122,7 @@ async def _findings(site: Site, broker: Broker) -> AsyncIterator[Finding]:
     for system_id in site.systems:
         depths = {binding.queue: await broker.depth(binding.queue) for binding in SystemQueues(system_id).bindings()}
         found = [*_queues(site, system_id, depths), *await _arguments(site.settings.broker, depths)]
+        found += await _failed_runs(site, system_id, depths[SystemQueues(system_id).reprocessings_error])
         for finding in found:
             yield finding
         if not found:
@@ -145,7 +149,7 @@ async def _owner(site: Site, broker: Broker) -> Finding:
 
 def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> Iterator[Finding]:
     queues = SystemQueues(system_id)
-    served = any(system.id == system_id for system in site.served)
+    served = site.serves(system_id)
     for queue, depth in depths.items():
         if depth is None:
             yield _missing(site, queue, served=served)
@@ -156,10 +160,19 @@ def _queues(site: Site, system_id: str, depths: Mapping[str, Depth | None]) -> I
     if errors is not None and errors.ready:
         mend = f"maestro errors groups {system_id}; then maestro errors redrive {system_id} --group KEY"
         yield warning(QUEUES, queues.persist_error, f"{errors.ready} event(s) failed for good", mend)
-    failed = depths[queues.reprocessings_error]
-    if failed is not None and failed.ready:
-        mend = f"maestro history {system_id}; then maestro retry <id>"
-        yield warning(QUEUES, queues.reprocessings_error, f"{failed.ready} failed reprocessing(s) were noted", mend)
+
+
+async def _failed_runs(site: Site, system_id: str, depth: Depth | None) -> list[Finding]:
+    """Say how many runs are given up: each end by a failure is noted on a queue, and the notes stay after a retry."""
+    if depth is None or not depth.ready or not site.serves(system_id):
+        return []
+    try:
+        found = await asyncio.to_thread(lambda: sum(1 for _ in documents(site.maestro, (system_id,), ordered(FAILED))))
+    except ClientError:  # then the check of the reprocessings says so
+        return []
+    mend = f"maestro history {system_id}; then maestro retry <id>"
+    queue = SystemQueues(system_id).reprocessings_error
+    return [warning(QUEUES, queue, f"{found} failed reprocessing(s) wait for a retry", mend)] if found else []
 
 
 def _ingress(queue: str, depth: Depth, *, served: bool, mend: str) -> Iterator[Finding]:

@@ -26,7 +26,7 @@ Check = Callable[[Site], Awaitable[list[Finding]]]
 
 
 async def examine(site: Site, pending_hours: float) -> list[Finding]:
-    """Return what all checks found."""
+    """Return what all checks found. Beside another installation's Maestro its siblings are not known."""
     checks: tuple[tuple[str, Check, float], ...] = (
         ("gateway", check_gateway, _TIMEOUT),
         ("processes", check_processes, _TIMEOUT),
@@ -40,7 +40,12 @@ async def examine(site: Site, pending_hours: float) -> list[Finding]:
         ("reprocessing", partial(check_reprocessings, pending_hours=pending_hours), _TIMEOUT),
         ("clock", check_clock, _TIMEOUT),
     )
-    return [finding for name, check, timeout in checks for finding in await _checked(name, check(site), timeout)]
+    return [
+        finding
+        for name, check, timeout in checks
+        if not (site.elsewhere and check is check_siblings)
+        for finding in await _checked(name, check(site), timeout)
+    ]
 
 
 async def _checked(name: str, check: Awaitable[list[Finding]], timeout: float) -> list[Finding]:  # noqa: ASYNC109 - of the whole check

@@ -32,8 +32,11 @@ def _findings(site: Site) -> Iterator[Finding]:
         yield ok(CHECK, url, f"ready; serves {len(site.served)} system(s)")
     if site.elsewhere:
         folder = site.settings.data_dir.absolute()
-        message = f"is not the Maestro of {folder}, whose processes, stores and queues are looked at"
-        yield warning(CHECK, url, message, "maestro doctor --config <its file>, without MAESTRO_URL")
+        message = (
+            f"is not the Maestro of {folder}, whose processes, stores and queues are looked at; the configuration "
+            "here, and the siblings that it names, may not be this Maestro's: left out"
+        )
+        yield warning(CHECK, url, message, "unset MAESTRO_URL; or maestro doctor --config <its file>")
     for system in site.served:
         if system.stalled is not None:
             stall = system.stalled

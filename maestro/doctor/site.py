@@ -57,9 +57,13 @@ class Site:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """All systems there are: served, configured, or stored."""
-        served = (system.id for system in self.served)
+        """All systems of this installation: served, configured, or stored."""
+        served = () if self.elsewhere else (system.id for system in self.served)
         return tuple(sorted({*served, *self.settings.systems, *self.stored}))
+
+    def serves(self, system_id: str) -> bool:
+        """Whether the Maestro of this installation said that it serves a system."""
+        return not self.elsewhere and any(system.id == system_id for system in self.served)
 
 
 async def look(settings: Settings, url: str, token: str) -> Site:

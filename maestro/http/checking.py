@@ -1,6 +1,8 @@
 """Checks what clients sent against a type; what is wrong with it is `BadInput` that names the field."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -18,10 +20,16 @@ _KIND: Final = re.compile(r"Expected `([a-z]+)[^`]*`, got")
 _INDEX: Final = re.compile(r"\[[^]]*\]")
 _KINDS: Final = {"str": "a string", "object": "an object", "bool": "true or false"}
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
+#: How much a name is like another one, 0 to 1, when it seems to be meant: `usr`, not `userId`.
+_ALIKE: Final = 0.81
+#: Characters of a name, and names of one request, that are compared so.
+_LONGEST: Final = 40
+_MOST: Final = 20
 
 
 def query_of(request: web.Request, kind: type[T]) -> T:
     """Return the query as `kind`. Raises `BadInput`."""
+    _refuse_misspelt(request.query, kind)
     numbers, required = _facts(kind)
     given: dict[str, Any] = {}
     for name in kind.__struct_fields__:
@@ -36,7 +44,12 @@ def query_of(request: web.Request, kind: type[T]) -> T:
 
 
 def checked(fields: dict[str, Any], kind: type[T]) -> T:
-    """Return `fields` as `kind`; unknown ones are left out. Raises `BadInput`."""
+    """Return `fields` as `kind`; unknown ones are left out, unless they resemble one that is not given.
+
+    Raises:
+        BadInput: names the field that is wrong, or seems to be misspelt.
+    """
+    _refuse_misspelt(fields, kind)
     try:
         made = msgspec.convert(fields, kind)
     except msgspec.ValidationError as problem:
@@ -46,6 +59,29 @@ def checked(fields: dict[str, Any], kind: type[T]) -> T:
         if isinstance(value, str) and not _printable(value, lines=bool(_extra(kind, name, "lines"))):
             raise BadInput(name, _extra(kind, name, "says") or "must be printable characters")
     return made
+
+
+def _refuse_misspelt(given: Iterable[str], kind: type[Struct]) -> None:
+    """Refuse a name that is not known, but resembles one that is: `digst` bound nothing, `stauts` chose nothing.
+
+    The platform may send more than is known here, so a name that resembles nothing is nobody's mistake.
+    """
+    names = set(given)
+    known = {_plain(name): name for name in _names(kind) if name not in names}
+    odd = sorted(name for name in names - _names(kind) if len(name) <= _LONGEST)
+    for name in odd[:_MOST]:
+        close = get_close_matches(_plain(name), known, 1, _ALIKE)
+        if close:
+            raise BadInput(name, f"is not known; did you mean {known[close[0]]}?")
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+@lru_cache(maxsize=256)
+def _names(kind: type[Struct]) -> frozenset[str]:
+    return frozenset(kind.__struct_encode_fields__)
 
 
 def _bad(text: str, kind: type[Struct]) -> BadInput:

@@ -1,7 +1,9 @@
 """How much runs grow: of each kind of correction the units that were shown, and the replays that were made. Pure.
 
 A cascade adds units while a run is under way, so the units of a pending reprocessing are not all. What past runs of the
-same event name became says how many there will be; without enough of them nothing is said.
+same event name became says how many there will be; without enough of them nothing is said, and neither is of a
+reprocessing that shows fewer or more units than any of them: whether a run grows by so many replays, or so many times,
+is not known.
 """
 
 from dataclasses import dataclass, field
@@ -26,6 +28,10 @@ class Run:
     def growth(self) -> float:
         """How many times more replays were made than shown."""
         return self.made / self.shown
+
+    def foretold(self, shown: int) -> tuple[float, float]:
+        """What a run that shows so many makes, if it grows as many times as this one, or by as many replays."""
+        return shown * self.growth, shown + self.made - self.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +68,10 @@ class Growth:
 
     def likely(self, doc: Document) -> Likely | None:
         """Return what a reprocessing that is not decided will become; None without enough runs to tell by."""
-        name = name_of(doc.origin)
+        name, shown = name_of(doc.origin), doc.total
         runs = self.by_name.get(name, ())
-        if len(runs) < ENOUGH or not doc.total:
+        if len(runs) < ENOUGH or not min(run.shown for run in runs) <= shown <= max(run.shown for run in runs):
             return None
-        growths = [run.growth for run in runs]
-        usually, least, most = (
-            max(doc.total, round(doc.total * growth)) for growth in (median(growths), min(growths), max(growths))
-        )
-        return Likely(usually, least, most, len(runs), name, max(runs, key=lambda run: run.growth))
+        grown = [max(shown, round(one)) for run in runs for one in run.foretold(shown)]
+        usually = round(median(grown))
+        return Likely(usually, min(grown), max(grown), len(runs), name, max(runs, key=lambda run: run.growth))

@@ -4,7 +4,7 @@ They import what they need when they run, so that `maestro --help` stays fast.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -43,6 +43,52 @@ Kind = Annotated[
 ]
 
 
+#: What `maestro sandbox --help` ends with: the events that start a process instance.
+_EVENTS: Final = """Market quotes:
+
+push.quote.request {"currency", "date", "rate"}
+
+rectify.quote.request {"currency", "date", "rate", "branch": only for a fork}
+
+monthly.average.request {"currency", "month"}
+
+yearly.rate.request {"currency", "year"}
+
+convert.amount.request {"currency", "date", "amount", "name"}
+
+running.total.request {"currency", "amount"}: reads what it writes
+
+note.quote.request {"currency", "date"}: writes a new row each time
+
+look.quote.request {"currency", "date"}: writes nothing
+
+check.quote.request {"currency", "date", "limit"}: fails where the rate is over the limit
+
+withdraw.quote.request {"currency", "date"}: destroys the quote
+
+sync.average.request {"currency", "month"}: persists synchronously
+
+chain.average.request {"currency", "month"}: hands its result on to a second process, which writes it
+
+Energy meters, read each quarter of an hour:
+
+push.reading.request {"meter", "at": "2024-03-01T00:15", "kwh"}
+
+rectify.reading.request {"meter", "at", "kwh", "branch": only for a fork}
+
+hourly.total.request {"meter", "hour": "2024-03-01T00"}
+
+daily.total.request {"meter", "day"}
+
+settle.month.request {"site", "month", "meters": [...], "price"}
+
+bill.reading.request {"meter", "at", "price", "name"}
+
+top.up.request {"meter", "kwh"}: reads what it writes"""
+#: What the help of a command ends with.
+EPILOGS: Final = {"sandbox": _EVENTS}
+
+
 def sandbox(
     *,
     system: System = [SYSTEM, METERS_SYSTEM],  # noqa: B006 - typer copies it
@@ -66,52 +112,9 @@ def sandbox(
     It begins empty each time, and works beside a `maestro serve` of the same folder and environment, whose broker and
     port it finds in the configuration. It is as unkind as the real services: news come late or never, Discovery is
     blind for much, a second persist writes rows twice.
-    A process instance is started with PUT <event_manager>/sendevent and
-    {"name", "systemId", "payload"}; these are the names and their payloads:
 
-    A payload that is wrong is refused at once, with the name of its field.
-
-    Market quotes:
-
-    push.quote.request {"currency", "date", "rate"}
-
-    rectify.quote.request {"currency", "date", "rate", "branch": only for a fork}
-
-    monthly.average.request {"currency", "month"}
-
-    yearly.rate.request {"currency", "year"}
-
-    convert.amount.request {"currency", "date", "amount", "name"}
-
-    running.total.request {"currency", "amount"}: reads what it writes
-
-    note.quote.request {"currency", "date"}: writes a new row each time
-
-    look.quote.request {"currency", "date"}: writes nothing
-
-    check.quote.request {"currency", "date", "limit"}: fails where the rate is over the limit
-
-    withdraw.quote.request {"currency", "date"}: destroys the quote
-
-    sync.average.request {"currency", "month"}: persists synchronously
-
-    chain.average.request {"currency", "month"}: hands its result on to a second process, which writes it
-
-    Energy meters, read each quarter of an hour:
-
-    push.reading.request {"meter", "at": "2024-03-01T00:15", "kwh"}
-
-    rectify.reading.request {"meter", "at", "kwh", "branch": only for a fork}
-
-    hourly.total.request {"meter", "hour": "2024-03-01T00"}
-
-    daily.total.request {"meter", "day"}
-
-    settle.month.request {"site", "month", "meters": [...], "price"}
-
-    bill.reading.request {"meter", "at", "price", "name"}
-
-    top.up.request {"meter", "kwh"}: reads what it writes
+    A process instance is started with PUT <event_manager>/sendevent and {"name", "systemId", "payload"}. A payload that
+    is wrong is refused at once, with the name of its field. The names and their payloads are at the end.
 
     PUT <event_manager>/sendevent?times=300 sends an event 300 times; {number} in a text of its payload becomes 1 to
     300. So one value gets hundreds of results, which its correction then impacts.

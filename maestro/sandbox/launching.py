@@ -36,6 +36,8 @@ from maestro.settings.model import LogSettings
 from maestro.settings.problems import SettingsError
 
 _T = TypeVar("_T")
+#: Columns of what is printed to no terminal.
+_WIDE: Final = 200
 _FAILED, _WRONG_USE = 1, 2
 #: What of each story is played where nothing else is wished.
 _DEFAULTS: Final[Mapping[StoryName, Mapping[str, Any]]] = {
@@ -91,7 +93,9 @@ def launch_demo(
     Raises:
         typer.Exit: always, with status 0 only when all is equal.
     """
-    console = Console(stderr=as_json)
+    # Where nobody is at a terminal, nothing has to fit into a width.
+    terminal = (sys.stderr if as_json else sys.stdout).isatty()
+    console = Console(stderr=as_json, width=None if terminal else _WIDE)
     try:
         plan = _plan(story, {name: value for name, value in wishes.items() if value is not None})
         report = asyncio.run(interruptible(play.run(plan, broker, console, keep=keep)))

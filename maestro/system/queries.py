@@ -50,7 +50,7 @@ from maestro.rules.commands import Reply
 from maestro.rules.document import Document
 from maestro.rules.facts import AnswerLost, DoubtResolved
 from maestro.rules.rendering import document_json, sync_answer
-from maestro.system import policy_views, store_view, views, waiting_views
+from maestro.system import policy_views, stale_view, store_view, views, waiting_views
 from maestro.system.arrivals import accept_failure, accept_sync, sync_fingerprint
 from maestro.system.changes import Changes
 from maestro.system.decisions import fact_of
@@ -214,7 +214,7 @@ class Questions:
             case ListSkipped(after=after, limit=limit):
                 return views.skipped(self._system, after, limit)
             case ListStale(state=state, after=after, limit=limit):
-                return views.stale(self._system, state, after, limit)
+                return stale_view.stale(self._system, self._engine.repository, state, after, limit)
             case ListRecords():
                 return records(self._system, question)
             case FindDocuments():

@@ -77,7 +77,7 @@ class SiblingCalls:
         self._next: do.Command | None = None
         self._canaries = Canaries(self._system.id, platform, engine, settings.data_dir)
         self._asking = Asking(self._system, platform, self._ledger, self._canaries, registry)
-        #: Notifications whose refusal was told in this life.
+        #: What was told in this life of notifications that failed: kind and error.
         self._told: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._alarms: dict[tuple[do.Topic, str], asyncio.TimerHandle] = {}
@@ -288,8 +288,12 @@ class SiblingCalls:
         event = notification(doc, command.kind, self._engine.rendered(doc))
         try:
             await self._platform.event_manager.send(event, tries=self._settings.platform.notification_tries)
+        except NoSubscribers:
+            if NoSubscribers.__name__ not in self._told:
+                self._log.info("nobody subscribes to notifications, which is harmless", kind=command.kind)
+            self._told.add(NoSubscribers.__name__)
         except SiblingError as problem:
-            kind = f"{command.kind} {type(problem).__name__}" if isinstance(problem, NoSubscribers) else ""
+            kind = f"{command.kind} {type(problem).__name__}"
             if kind not in self._told:
                 self._log.warning("notification failed", kind=command.kind, reprocessing=doc.id, cause=str(problem))
             self._told.add(kind)

@@ -26,9 +26,21 @@ MOST: Final = 500
 
 def origin_of(doc: Document) -> tuple[str, str]:
     """Return what started the held instance, as people name it: the event in words, and what its payload says."""
-    event = json_text.loads(doc.origin or doc.pending_event)
+    return said_of(doc.origin or doc.pending_event)
+
+
+def said_of(raw: bytes) -> tuple[str, str]:
+    """Return an event's name in words, and the plain values of its payload; empty texts where there is no event."""
+    event = json_text.loads(raw) if raw else {}
     event = event if isinstance(event, dict) else {}
     return json_text.plain(titles.words(event.get("name"))), json_text.plain(titles.gist(event.get("payload")))
+
+
+def _cannot_be_replayed(number: int) -> str:
+    """Say so in the words of the pause (`rules/leaving_out.py`): who lists both leaves the cause out."""
+    if number == 1:
+        return f"{number} unit cannot be replayed: leave it out, or resume to try it again"
+    return f"{number} units cannot be replayed: leave them out, or resume to try them again"
 
 
 class Todo:
@@ -97,11 +109,9 @@ class Todo:
     def _paused(self, doc: Document) -> TodoItem:
         left = self._repository_left(doc)
         stuck = bool(doc.set_aside) and doc.next_unit() is None
-        says = (
-            f"{len(doc.set_aside)} cannot be replayed: leave them out, or resume to try them again"
-            if stuck
-            else f"paused after {doc.replayed} of at least {doc.replayed + left} replays: resume or cancel it"
-        )
+        says = f"paused after {doc.replayed} of at least {doc.replayed + left} replays: resume or cancel it"
+        if stuck:
+            says = _cannot_be_replayed(len(doc.set_aside))
         return self._document(
             doc, Waits.UNREPLAYABLE if stuck else Waits.PAUSED, doc.since, says=says, left=left,
             locked=doc.locks, waiting=len(self._system.waiting) if doc.blocks else 0,

@@ -10,7 +10,6 @@ import orjson
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules.document import Document
-from maestro.rules.ledger_book import Stale, StaleState
 from maestro.rules.pace import Estimate
 from maestro.rules.rendering import (
     budget,
@@ -20,7 +19,6 @@ from maestro.rules.rendering import (
     history_entry,
     likely_json,
     progress,
-    wire_time,
     zoned_time,
 )
 from maestro.rules.resolving import doubt_fields, doubts_in_hand
@@ -32,6 +30,7 @@ from maestro.statuses import SystemState
 from maestro.system import ledger_records
 from maestro.system.pages import page_of
 from maestro.system.repository import Repository
+from maestro.system.todo import origin_of
 
 #: Bytes of all documents, where no page of them is asked for: what one answer to the gateway may hold.
 MAX_LIST: Final = 64 * 1024 * 1024
@@ -208,42 +207,9 @@ def _units_page(
     return Answer(Code.OK, orjson.dumps(body))
 
 
-def stale(system: System, state: str, after: int, limit: int) -> Answer:
-    """Render a page of the units that are not known to be fresh, oldest note first."""
-    if state and state not in list(StaleState):
-        return Answer(Code.INVALID, message=f"state: must be one of {', '.join(StaleState)}")
-    book = system.ledger
-    found = [one for one in book.stale.values() if not state or one.state == state]
-    rest = [one for one in found if one.number > after]
-    page, told = page_of(rest, limit, lambda one: orjson.dumps(_stale(one)))
-    body = {
-        "total": len(found),
-        "left": book.stale_left,
-        "stale": told,
-        "next": page[-1].number if len(rest) > len(page) else None,
-    }
-    return Answer(Code.OK, msgspec.json.encode(body))
-
-
-def _stale(one: Stale) -> dict[str, Any]:
-    return {
-        "number": one.number,
-        "instanceId": one.unit[0],
-        "branch": one.unit[1],
-        "computation": one.instance_id,
-        "state": one.state.value,
-        "timestamp": wire_time(one.at),
-        "at": zoned_time(one.at),
-        "missed": [commit.instance_id for commit in one.missed],
-        "cause": one.cause,
-        "user": one.user,
-        "reason": one.reason,
-        "reprocessing": one.document_id or None,
-    }
-
-
 def _skipped(doc: Document) -> dict[str, Any]:
     decided = next(entry for entry in doc.history if entry.status is Status.SKIPPED)
+    event, about = origin_of(doc)
     return {
         "number": doc.number,
         "id": doc.id,
@@ -253,6 +219,8 @@ def _skipped(doc: Document) -> dict[str, Any]:
         "units": doc.total,
         "skipped": history_entry(decided),
         "reconsidered": doc.reconsidered or None,
+        "event": event,
+        "about": about,
         "pendingEvent": msgspec.Raw(doc.pending_event),
     }
 

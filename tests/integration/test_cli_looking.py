@@ -57,6 +57,8 @@ async def body(it: Stage, path: str) -> bytes:
         (("pending", "sysB"), "/v1.0.0/reprocessing/sysB/pending"),
         (("history", "sysB"), "/v1.0.0/reprocessing/sysB/find"),
         (("skipped", "sysB"), "/v1.0.0/systems/sysB/skipped"),
+        (("stale", "sysB"), "/v1.0.0/systems/sysB/stale"),
+        (("doubts", "list", "sysB"), "/v1.0.0/systems/sysB/doubts"),
         (("errors", "list", "sysB"), "/v1.0.0/systems/sysB/errors"),
     ],
 )

@@ -117,7 +117,7 @@ async def test_on_a_terminal_it_is_a_bar(it: Stage, tenant: Tenant) -> None:
     shown = await waiting
     assert shown.code == 0
     assert "━" in shown.out
-    assert "replay 2 of at least 2" in shown.out
+    assert "replays: 2 done, 2 instances" in shown.out
 
 
 async def test_it_gives_up_when_told(it: Stage, tenant: Tenant) -> None:

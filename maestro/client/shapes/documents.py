@@ -1,11 +1,14 @@
 """A reprocessing's document."""
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from maestro.client.shapes.policies import Demand
 from maestro.statuses import LIVE, RUNNING
+
+#: Who moves a reprocessing by itself.
+MAESTRO: Final = "maestro"
 
 
 class Entry(Struct, frozen=True, rename="camel"):
@@ -176,6 +179,12 @@ class Document(Struct, frozen=True, rename="camel"):
         """The entry of the history by which its present status was taken; None: it has no history."""
         moves = (self.history[at] for at in reversed(range(len(self.history))) if not self.is_note(at))
         return next(moves, None)
+
+    @property
+    def decided(self) -> Entry | None:
+        """The last entry by which somebody else than Maestro moved it; None: nobody did."""
+        moves = (self.history[at] for at in reversed(range(len(self.history))) if not self.is_note(at))
+        return next((one for one in moves if one.user != MAESTRO), None)
 
 
 class EntitiesPage(Struct, frozen=True, rename="camel"):

@@ -16,6 +16,9 @@ class Waiting(Struct, frozen=True, rename="camel"):
     tag: str = ""
     since: str = ""
     waiting_for: float = 0.0
+    #: The process that asks for it, and the plain values of its payload: persist events are all of one name.
+    process: str = ""
+    about: str = ""
 
 
 class WaitingPage(Struct, frozen=True, rename="camel"):
@@ -34,6 +37,9 @@ class Skipped(Struct, frozen=True, rename="camel"):
     instance_id: str = ""
     branch: str | None = "master"
     units: int = 0
+    #: What its origin event says, in words.
+    event: str = ""
+    about: str = ""
     skipped: Entry = Entry(Status.SKIPPED)
     reconsidered: int | None = None
 

@@ -73,6 +73,8 @@ class Record(Struct, frozen=True, rename="camel"):
     event: str = ""
     about: str = ""
     instance_id: str = ""
+    #: It replays what is stale already: nothing is held.
+    late: bool = False
     status: str = ""
     since: str = ""
     changed: str = ""

@@ -27,6 +27,9 @@ class Stale(Struct, frozen=True, rename="camel"):
     user: str = ""
     reason: str = ""
     reprocessing: str | None = None
+    #: What its origin event says, in words; empty where Maestro does not know it.
+    event: str = ""
+    about: str = ""
     #: Where its values were asked for.
     overwrite: Overwrite | None = None
 

@@ -14,6 +14,38 @@ class FoundUnit(Unit, frozen=True):
     about: str = ""
 
 
+class RowRead(Struct, frozen=True, rename="camel"):
+    """A row as a computation read it; `version`: the instance that wrote it, `wrote`: it changes the row itself."""
+
+    type: str = ""
+    id: str = ""
+    branch: str = ""
+    version: str = ""
+    wrote: bool = False
+
+
+class Evidence(Struct, frozen=True, rename="camel"):
+    """Why a unit is in a document: who named it, and the first of the `rows` that it read and that are changed."""
+
+    instance_id: str
+    branch: str = "master"
+    named: str = ""
+    missed: tuple[str, ...] = ()
+    read: tuple[RowRead, ...] = ()
+    rows: int = 0
+    #: Rows that its computation created: a replay adds rows.
+    adds_rows: int = 0
+    problem: str = ""
+
+
+class EvidencePage(Struct, frozen=True, rename="camel"):
+    """Units of a document, each with its evidence."""
+
+    total: int
+    units: tuple[Evidence, ...] = ()
+    next: int | None = None
+
+
 class ValueCount(Struct, frozen=True, rename="camel"):
     """So many units have this value."""
 

@@ -88,6 +88,9 @@ class SkippedEvent(Struct, rename="camel"):
     skipped: HistoryShape
     reconsidered: int | None
     pending_event: dict[str, Any]
+    #: What its origin event says: the name in words, and the plain values of its payload.
+    event: str = ""
+    about: str = ""
 
 
 class SkippedPage(Struct):

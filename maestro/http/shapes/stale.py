@@ -55,6 +55,9 @@ class StaleUnit(Struct, rename="camel"):
     reason: str
     #: The late reprocessing that is to replay it.
     reprocessing: str | None
+    #: What its origin event says: the name in words, and the plain values of its payload; empty where it is not known.
+    event: str = ""
+    about: str = ""
     #: Of an overwrite, where its values are asked for.
     overwrite: OverwriteShape | None = None
 

@@ -13,7 +13,7 @@ from maestro.sandbox.demo.clients import IN_FLIGHT, Services
 from maestro.sandbox.demo.story import Correction, Entity, Input, Json, Plan, Tables, Used, Values
 from maestro.sandbox.demo.waiting import GaveUp, until, until_count
 from maestro.sandbox.executor import now
-from maestro.statuses import ENDED
+from maestro.statuses import ENDED, Status
 
 #: Who decides.
 USER: Final = "demo"
@@ -174,6 +174,9 @@ class Player:
         document = await until(opened, f"the branch {correction.branch}", TIMEOUT)
         self._teller.says(f"{correction}: {_change(correction)} on branch {correction.branch}")
         ended = await self._ended(document["id"])
+        for entry in ended["history"]:
+            if entry["status"] == Status.APPROVED:
+                self._teller.says(f"{correction.decision} by {entry['user']}: a branch of its own locks nothing")
         await self._settled()
         return Decided(correction, ended)
 

@@ -70,6 +70,11 @@ async def run(
                 _say_what_to_decide(console, stage, system, held["id"])
             stage.keep()
             _say_where(console, stage)
+        else:
+            _say(
+                console,
+                f"next: `{_command()} demo --keep` leaves all of it running, and one correction for you to decide",
+            )
     return report
 
 

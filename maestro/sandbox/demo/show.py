@@ -66,7 +66,9 @@ class Show:
 
 def _decisions(story: Story, decided: Iterable[Decided]) -> Table:
     columns = (story.input.name, story.input.value, "branch", "decision", "status")
-    table = Table(*columns, title="Corrections", box=SIMPLE, pad_edge=False)
+    table = Table(title="Corrections", box=SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # rather broken than cut
     for one in decided:
         correction = one.correction
         decisions = [entry["user"] for entry in one.document["history"] if entry["status"] == correction.decision]

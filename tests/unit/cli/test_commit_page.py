@@ -25,6 +25,11 @@ def of(change: str, **more: Any) -> dict[str, Any]:
             ("update", "quote", "day=2026-01-05", "rate=1", "rate=1.1, final=true"),
         ),
         ({"rate": 1.1, **of("update", before={"rate": 1.0})}, ("update", "quote", "-", "rate=1.0", "rate=1.1")),
+        (
+            {"id": "q1", "rate": 1.1, **of("update"), "before": {"rate": 1}},
+            ("update", "quote", "-", "rate=1", "rate=1.1"),
+        ),
+        ({"id": "q1", "rate": 1.1, **of("create")}, ("create", "quote", "-", "-", "id=q1, rate=1.1")),
         ({"rate": 1.1, "_id": "x", **of("update")}, ("update", "quote", "-", "not told", "rate=1.1")),
         ({"rate": 1.1, **of("create")}, ("create", "quote", "-", "-", "rate=1.1")),
         ({"rate": 1.1, **of("update"), "before": {"rate": 1.1}}, ("update", "quote", "rate=1.1", "-", "-")),

@@ -27,6 +27,8 @@ LABELS = Labels(
         (1e21, 0, "1,000,000,000,000,000,000,000", "1.000.000.000.000.000.000.000"),
         (1e-7, None, "0.0000001", "0,0000001"),
         (0, None, "0", "0"),
+        (2203.7400000000002, None, "2,203.74", "2.203,74"),
+        (0.1 + 0.2, None, "0.3", "0,3"),
     ],
 )
 def test_a_number(value: float, decimals: int | None, english: str, portuguese: str) -> None:

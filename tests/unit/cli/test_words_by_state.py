@@ -4,14 +4,18 @@ import msgspec
 import pytest
 
 from maestro.cli.consequences import _replays, of_cancel, of_going_on, of_skip, title
-from maestro.cli.document_page import _facts, becoming, print_document, progress
+from maestro.cli.deciding import _GIVEN_UP, _PAUSED, _PENDING, _RUNNING, _SKIPPED, _needed, _since
+from maestro.cli.document_page import UNITS, _facts, becoming, print_document, progress
+from maestro.cli.naming import named
 from maestro.cli.numbers import Reader
 from maestro.cli.output import Output
+from maestro.cli.plain import local
 from maestro.cli.unusual_page import said_of_past, summary
 from maestro.cli.watching import _text
 from maestro.client.api import Maestro
-from maestro.client.shapes.documents import Document, Entry, Estimate, Likely, Progress
+from maestro.client.shapes.documents import Document, Entry, Estimate, Event, Likely, Progress
 from maestro.client.shapes.systems import System
+from maestro.client.shapes.units import FoundUnit
 from maestro.client.shapes.values import Labels, UnusualPage, UnusualValue
 from maestro.client.target import Target
 from maestro.language import speaking, told
@@ -64,7 +68,7 @@ def test_only_what_is_not_locked_yet_is_locked(now: Document, line: str) -> None
     ("now", "shown", "watched"),
     [
         (doc("running", 1, 2), "1 done, 2 left, 3 instances", "replay 1 of at least 3"),
-        (doc("finished", 3, 0), "3 done, 3 instances", "replay 3 of at least 3"),
+        (doc("finished", 3, 0), "3 done, 3 instances", "replays: 3 done, 3 instances"),
         (doc("cancelled", 2), "2 done, 1 not done, 3 instances", "replays: 2 done, 1 not done, 3 instances"),
         (doc("skipped"), "none; 1 instance stays as computed", "replays: none; 1 instance stays as computed"),
     ],
@@ -171,10 +175,63 @@ def test_what_was_noted_is_not_taken_for_what_was_decided(capsys: pytest.Capture
     skipped = msgspec.structs.replace(doc("skipped"), history=history)
     assert skipped.taken == history[1]
     assert doc("skipped").taken is None
-    print_document(Output(json=False), skipped)
+    print_document(Output(json=False), skipped, ())
     decided, noted = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines() if line][-2:]
     assert decided.endswith("skipped ana wrong source")
     assert noted.endswith("note bob reconsidered as event 7: was right")
+
+
+def test_a_page_of_a_large_one_names_its_first_units_and_says_where_all_are(capsys: pytest.CaptureFixture[str]) -> None:
+    units = tuple(
+        FoundUnit(f"p{n}", state="outstanding", position=n, name="monthly.average.request", about=f"USD · {n}")
+        for n in range(61)
+    )
+    large = msgspec.structs.replace(doc("pending_approval", outstanding=61), units=units)
+    print_document(Output(json=False), large, units[:UNITS])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    rows = [line for line in lines if "monthly average" in line]
+    assert len(rows) == UNITS
+    assert rows[0].startswith("1 monthly average USD · 0 p0 master outstanding")
+    assert f"the first {UNITS} of 61 units; `maestro units d1` lists all" in lines
+
+
+def test_what_is_decided_twice_is_told_as_the_gateway_does() -> None:
+    history = (
+        Entry("pending_approval", "2026-11-28T10:00:00", "maestro"),
+        Entry("approved", "2026-11-28T10:00:01", "ana"),
+        Entry("finished", "2026-11-28T10:00:02", "maestro"),
+    )
+    finished = msgspec.structs.replace(doc("finished"), history=history)
+    at, decided = local(history[2].timestamp), local(history[1].timestamp)
+    assert _since(finished) == f"finished since {at}, approved by ana at {decided}"
+    assert _since(msgspec.structs.replace(doc("approved"), history=history[:2])) == f"approved since {decided}, by ana"
+    assert _since(doc("finished")) == "finished"
+    with speaking("pt-BR"):
+        said = told(f"reprocessing d1 is {_since(finished)}; {_needed(_PENDING)}")
+        assert said == (
+            f"o reprocessamento d1 está concluído desde {at}, aprovado por ana em {decided}; "
+            "só se decide o que espera uma decisão"
+        )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        (_PENDING, "only what waits for a decision can be decided"),
+        (("approved", *_RUNNING, *_PAUSED), "only what is approved, running or paused can be cancelled"),
+        (_RUNNING, "only what runs can be paused"),
+        (_PAUSED, "only what is paused can be resumed"),
+        (_GIVEN_UP, "only what was given up can be retried"),
+        (_SKIPPED, "only what was skipped can be reconsidered"),
+    ],
+)
+def test_what_an_action_is_for_is_said_in_words(statuses: tuple[str, ...], said: str) -> None:
+    assert _needed(statuses) == said
+
+
+def test_a_late_one_is_called_what_it_is() -> None:
+    late = msgspec.structs.replace(doc("pending_approval", late=True), pending_event=Event("cotacoes.late"))
+    assert named(late) == "results that are stale"
 
 
 def test_a_paused_one_says_what_goes_on() -> None:
@@ -189,6 +246,7 @@ def test_a_paused_one_says_what_goes_on() -> None:
             "approve: replay 300 stale results; two people must",
             "reexecutar 300 resultados desatualizados; são",
         ),
+        ("2 units cannot be replayed: leave them out, or resume to try them again", "2 unidades não podem ser"),
         ("paused after 5 of at least 300 replays: resume or cancel it", "em pausa depois de 5 de pelo menos 300"),
         (
             "failed with work left: nothing committed, 3 not replayed; retry what is left, or leave it out",

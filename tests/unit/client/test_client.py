@@ -141,8 +141,11 @@ def test_a_refusal_has_all_its_fields(server: Server) -> None:
         (http(200, b'{"id":1}'), "not an answer of Maestro"),
         (http(502, b"<html>Bad   Gateway</html>"), "answered 502, not as Maestro does: <html>Bad Gateway"),
         (http(302, b"", "Location: /\r\n"), "answered 302"),
-        (http(400, b'{"status":"400","message":"404: Not Found"}'), "this is no Maestro: it answered 400, 404: Not"),
-        (http(404, b'{"message":"no route"}'), "this is no Maestro: it answered 404, no route"),
+        (
+            http(400, b'{"status":"400","message":"404: Not Found"}'),
+            "this is no Maestro, but another service, which says: 404: Not",
+        ),
+        (http(404, b'{"message":"no route"}'), "this is no Maestro, but another service, which says: no route"),
         (b"SSH-2.0-x\r\n", "no HTTP answer"),
         (b"", "no HTTP answer|reset"),
         (b"HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n{", "the answer broke off"),

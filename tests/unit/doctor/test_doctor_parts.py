@@ -21,7 +21,7 @@ from maestro.client.shapes.systems import System
 from maestro.client.target import Target
 from maestro.doctor import broker, stores
 from maestro.doctor.clock import check_clock
-from maestro.doctor.examination import _checked
+from maestro.doctor.examination import _checked, examine
 from maestro.doctor.finding import Finding, Level
 from maestro.doctor.gateway import check_gateway
 from maestro.doctor.processes import check_processes
@@ -214,3 +214,22 @@ async def test_reprocessings_that_a_token_may_not_look_at(tmp_path: Path) -> Non
     refused = Rejected(403, "this role may not", b"", {})
     (found,) = await check_reprocessings(site(tmp_path, refused=refused), 24)
     assert (found.level, found.message) == (Level.WARNING, "not known: this token may not look")
+
+
+async def test_siblings_of_another_installation_are_not_asked(tmp_path: Path) -> None:
+    found = await examine(site(tmp_path, elsewhere=True, served=(System("sysB"),)), 24.0)
+    assert "siblings" not in {one.check for one in found}
+    assert "sysB" not in {one.subject for one in found if one.check == "queues"}
+    (said,) = (one for one in found if "is not the Maestro of" in one.message)
+    assert "left out" in said.message
+
+
+@pytest.mark.parametrize(("given_up", "said"), [(0, []), (2, ["2 failed reprocessing(s) wait for a retry"])])
+async def test_runs_that_were_retried_are_not_warned_of_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given_up: int, said: list[str]
+) -> None:
+    """Each failure left a message on the queue, and a retry takes none off it."""
+    monkeypatch.setattr(broker, "documents", lambda *_: iter([b"{}"] * given_up))
+    it = site(tmp_path, served=(System("sysA"),))
+    assert [one.message for one in await broker._failed_runs(it, "sysA", Depth(3, 0))] == said
+    assert await broker._failed_runs(site(tmp_path), "sysA", Depth(3, 0)) == []

@@ -76,6 +76,48 @@ async def test_a_decision_says_all_of_its_body(
     assert actor_client.asked[-1][1] == question
 
 
+@pytest.mark.parametrize(
+    ("action", "field", "meant"),
+    [
+        ("approve", "digst", "digest"),
+        ("approve", "Digest", "digest"),
+        ("approve", "coversLimit", "covers_limit"),
+        ("skip", "resaon", "reason"),
+        ("retry", "budgets", "budget"),
+        ("cancel", "reasn", "reason"),
+    ],
+)
+async def test_a_misspelt_field_decides_nothing(
+    client: Client, actor_client: FakeActorClient, action: str, field: str, meant: str
+) -> None:
+    """An approval with a `digst` was bound to no preview."""
+    reply = await client.post(f"{V1}/{action}", body(**{field: "x"}))
+    assert reply.is_error(400, f"{field}: is not known; did you mean {meant}?")
+    assert not actor_client.asked
+
+
+@pytest.mark.parametrize("field", ["userId", "client", "comment", "state", "id", "users"])
+async def test_a_field_that_resembles_none_that_is_missing_is_the_platforms(
+    client: Client, actor_client: FakeActorClient, field: str
+) -> None:
+    assert (await client.post(f"{V1}/approve", body(**{field: "x"}))).status == 200
+    assert actor_client.asked[-1][1] == Approve(ID, "ana")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "meant"),
+    [
+        ("/v1.0.0/reprocessing/sysA/find?stauts=pending_approval", "stauts", "status"),
+        (f"{V1}/units?limt=1", "limt", "limit"),
+        ("/v1.0.0/todo?systemId=sysA", "systemId", "system"),
+        (f"{SYSTEM}/stale?Values=true", "Values", "values"),
+    ],
+)
+async def test_a_misspelt_parameter_chooses_nothing(client: Client, path: str, parameter: str, meant: str) -> None:
+    """`find?stauts=pending_approval` answered everything."""
+    assert (await client.get(path)).is_error(400, f"{parameter}: is not known; did you mean {meant}?")
+
+
 async def test_a_reconsideration_has_the_patience_of_a_sync_persist(
     client: Client, actor_client: FakeActorClient
 ) -> None:

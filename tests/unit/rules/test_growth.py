@@ -32,19 +32,32 @@ def pending(it: Driver, *units: Impacted) -> None:
     [
         ([(4, 14)] * 3, 4, (14, 14, 14)),
         ([(4, 9), (4, 14), (4, 20)], 4, (14, 9, 20)),
-        ([(1, 1), (1, 1), (1, 7)], 2, (2, 2, 14)),
-        ([(10, 5), (10, 5), (10, 5)], 4, (4, 4, 4)),  # left out in the past: what is shown now is the least
+        ([(2, 2), (2, 2), (2, 14)], 2, (2, 2, 14)),
+        ([(4, 2), (4, 2), (4, 2)], 4, (4, 4, 4)),  # left out in the past: what is shown now is the least
+        ([(1, 4), (1, 4), (7, 10)], 7, (10, 10, 28)),  # by three, or four times: both are told
     ],
 )
-def test_it_grows_as_many_times_as_its_like_did(
-    runs: list[tuple[int, int]], now: int, wanted: tuple[int, int, int]
-) -> None:
+def test_it_grows_as_its_like_did(runs: list[tuple[int, int]], now: int, wanted: tuple[int, int, int]) -> None:
     it = Driver()
     pending(it, *(unit(f"p{number}") for number in range(now)))
     found = past(*runs).likely(it.doc)
     assert found is not None
     assert (found.units, found.least, found.most) == wanted
     assert (found.runs, found.name) == (len(runs), NAME)
+
+
+@pytest.mark.parametrize(("now", "told"), [(61, False), (8, False), (7, True), (1, True)])
+def test_nothing_is_said_of_more_than_any_past_run_showed(now: int, *, told: bool) -> None:
+    """As the demo had it: runs of one to seven units became four to seven, and 61 were said to become 244."""
+    it = Driver()
+    pending(it, *(unit(f"p{number}") for number in range(now)))
+    assert (past((1, 4), (1, 7), (1, 4), (7, 10)).likely(it.doc) is not None) == told
+
+
+def test_nothing_is_said_of_less_than_any_past_run_showed() -> None:
+    it = Driver()
+    pending(it)
+    assert past(*[(10, 40)] * ENOUGH).likely(it.doc) is None
 
 
 def test_nothing_is_said_without_enough_runs_of_its_kind() -> None:
@@ -89,13 +102,13 @@ def test_a_run_that_finished_is_remembered_over_a_restart_and_shown_before_the_n
     it.end()
     it.restart()
     assert it.system.growth.by_name == {NAME: (Run(1, 2),)}
-    it.system.growth.by_name[NAME] *= ENOUGH
+    it.system.growth.by_name[NAME] = (Run(2, 4),) * ENOUGH
     it.hold("next", P1, unit("p9"), id_="next")
     doc = it.system.documents["next"]
     doc.origin = json.encode({"name": NAME})
-    assert it.system.growth.likely(doc) == Likely(4, 4, 4, ENOUGH, NAME, Run(1, 2))
+    assert it.system.growth.likely(doc) == Likely(4, 4, 4, ENOUGH, NAME, Run(2, 4))
     shown = document_brief(it.system, doc, it.repository)["likely"]
-    assert (shown["units"], shown["surprise"]) == (4, {"shown": 1, "made": 2})
+    assert (shown["units"], shown["surprise"]) == (4, {"shown": 2, "made": 4})
     it.system.paces.by_name = {ALL: Pace(50, 1.0), name_of(doc.order[0].origin): Pace(50, 30.0)}
     brief = document_brief(it.system, doc, it.repository)
     assert brief["likely"]["seconds"] == brief["estimate"]["seconds"] + 2.0, "two more than are shown, at any pace"

@@ -80,6 +80,16 @@ def test_a_run_paused_by_its_budget_keeps_its_lock_and_says_so(it: Rules) -> Non
     assert item.says == "paused after 1 of at least 3 replays: resume or cancel it"
 
 
+def test_what_cannot_be_replayed_is_said_in_the_words_of_the_pause(it: Rules) -> None:
+    """Else a list says it twice: once as what it wants, once as its cause."""
+    id_ = running(it, "p1")
+    doc = it.system.documents[id_]
+    it.tell(facts.UnitRefused(id_, doc.token, "p1 has no subscribers"))
+    (item,) = listed(it)
+    assert (item.kind, item.says) == (Waits.UNREPLAYABLE, item.cause)
+    assert item.says == "1 unit cannot be replayed: leave it out, or resume to try it again"
+
+
 def test_what_was_cancelled_with_work_left_waits_until_it_is_left_out(it: Rules) -> None:
     doc = it.hold("i1", "p1")
     it.ask(facts.Approved, doc.id)
