@@ -168,31 +168,27 @@ def on_woken(system: System, what: str, step: Step) -> Conclusion | None:
 def begin(system: System, own: Delivery | Document, step: Step) -> None:
     """A commit is called: note of it, and of those under way beside it, that they may replace each other's rows.
 
-    There are some beside a run without lock, and where one was given up by hand that may not have ended.
+    There are some beside a run without lock, and one that was given up by hand may not have ended until it is resolved.
     """
-    beside = any(_may_be_under_way(system, doubt) for doubt in system.open_doubts) if system.doubts else False
+    beside = any(not doubt.ended for doubt in system.open_doubts) if system.doubts else False
     if system.live or system.unfinished:
-        for other in _under_way(system):
+        for other in under_way(system):
             if other is not own and _may_touch(own, other):
                 beside = True
                 _note_beside(other, step, beside=True)
     _note_beside(own, step, beside=beside)
 
 
-def _under_way(system: System) -> Iterator[Delivery | Document]:
-    yield from (doc for doc in system.live.values() if _is_called(doc))
+def under_way(system: System) -> Iterator[Delivery | Document]:
+    """Yield whose commits are called, and not known to be made or not: events, and documents of runs."""
+    yield from (doc for doc in system.live.values() if is_called(doc))
     yield from (delivery for delivery in system.unfinished if not delivery.not_begun)
     judged = system.judged
     if judged is not None and judged.verdict is Verdict.COMMIT and not judged.not_begun:
         yield judged
 
 
-def _may_be_under_way(system: System, doubt: Doubt) -> bool:
-    """Whether the call of a commit that was given up by hand may not have ended."""
-    return not doubt.ended and system.now - doubt.since < settle_time(system)
-
-
-def _is_called(doc: Document) -> bool:
+def is_called(doc: Document) -> bool:
     """Whether the held commit of a run, or a replay's, was called, and is not known to be made or not."""
     unit = doc.current
     replays = unit is not None and unit.state is UnitState.COMMITTING and unit.begun
@@ -237,7 +233,8 @@ def put_off(system: System, case: Case, step: Step) -> bool:
     """Put a call off while another commit is in doubt: made beside that, it would spoil the proof."""
     if all(other is case or other.state is not CaseState.DOUBT for other in system.cases.values()):
         return False
-    case.state = CaseState.TO_CALL
+    case.state, case.token = CaseState.TO_CALL, 0
+    system.stall(case.what, "domain", f"commit of {case.instance_id} waits for another one that is in doubt")
     _pause(system, case, backoff.pause(case.pauses, FIRST_LOOK, LONGEST_LOOK), step)
     return True
 

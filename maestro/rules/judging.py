@@ -38,6 +38,8 @@ from maestro.rules.step import SaveDelivery, Step
 def advance(system: System, step: Step) -> None:
     """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
+    if system.closing and system.judging_stage in (JudgingStage.LOOKS, JudgingStage.DOUBT):
+        system.judged = system.judging_stage = None  # the next life asks again
     blocked = system.blocked
     closed = blocked or system.held_up
     if blocked:
@@ -54,11 +56,21 @@ def advance(system: System, step: Step) -> None:
     elif system.judged is not None and _may_ask_again(system, system.judged):
         _ask(system, system.judged, step)
     elif system.judged is None and not system.owed and not system.closing:
-        if system.unfinished:
-            _take_up(system, system.unfinished.popleft(), step)
-        elif not blocked:
-            _judge_next(system, step)
+        _begin_next(system, step, blocked=blocked)
     waiting.feed_wait_queue(system, step)
+
+
+def _begin_next(system: System, step: Step, *, blocked: bool) -> None:
+    if not system.unfinished:
+        if not blocked:
+            _judge_next(system, step)
+    elif not _comes_second(system, system.unfinished[0]):
+        _take_up(system, system.unfinished.popleft(), step)
+
+
+def _comes_second(system: System, delivery: Delivery) -> bool:
+    """Whether a commit that is not begun waits for that of a run, which is: after a restart that one is in doubt."""
+    return delivery.not_begun and any(committing.is_called(doc) for doc in system.live.values())
 
 
 def _may_ask_again(system: System, delivery: Delivery) -> bool:
@@ -135,6 +147,7 @@ def _release(system: System, delivery: Delivery) -> None:
 def on_impact_found(system: System, delivery: Delivery, fact: facts.ImpactFound, step: Step) -> None:
     """None impacted: commit. Some: gather what a document needs."""
     if system.cases:  # since it was asked: nothing is decided meanwhile
+        outage.over(system, JUDGING)
         _ask(system, delivery, step)
         return
     delivery.failures = fact.failures

@@ -5,7 +5,8 @@ build on what is no longer so: it is superseded, and its unit is sent again (sem
 """
 
 from maestro.messages.answers import Code
-from maestro.rules.document import Document
+from maestro.rules.document import MAESTRO, Document
+from maestro.rules.doubt import Doubt, Use, Word
 from maestro.rules.ending import SUPERSEDED
 from maestro.rules.settling import answer, reject
 from maestro.rules.state import System
@@ -28,10 +29,18 @@ def outdate(system: System, committed: Document | None, step: Step) -> None:
             doc.kept = False
             system.file(doc)
             step.save(SaveDocument(doc))
-    for doubt in system.open_doubts if system.doubts else ():
-        if not doubt.overtaken:
-            doubt.overtaken = True
+    for doubt in system.doubts.values():
+        if not doubt.overtaken and (doubt.open or _is_yet_to_be_made_again(system, doubt)):
+            doubt.overtaken, doubt.verdict = True, ""
             step.save(SaveDoubt(doubt))
+
+
+def _is_yet_to_be_made_again(system: System, doubt: Doubt) -> bool:
+    """Whether a held commit was found harmless to make again, by nobody's word, and is not called again yet."""
+    doc = system.documents.get(doubt.document)
+    if doubt.use is not Use.HELD or (doubt.verdict, doubt.user) != (Word.MAKE_AGAIN, MAESTRO) or doc is None:
+        return False
+    return not (doc.held_committed or doc.held_begun)
 
 
 def settle(system: System, doc: Document, step: Step) -> None:

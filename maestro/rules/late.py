@@ -147,6 +147,10 @@ def drop_replayed(system: System, doc: Document, step: Step) -> None:
     if not doc.late:
         return
     listed = system.ledger.stale
+    for unit in doc.order:
+        note = listed.get(unit.key)
+        if note is not None and note.state is StaleState.STALE and not (note.document_id or unit.settled):
+            staleness.assign(system, unit.key, doc.id, step)  # it was found stale again, in a run that has ended
     stale = {one.unit for one in listed.values() if one.document_id == doc.id}
     if doc.unlisted:
         stale |= doc.units.keys() - listed.keys()

@@ -46,7 +46,8 @@ def suspect(system: System, what: str, sibling: str, cause: str, step: Step) -> 
     """A question of `what` failed past its tries: ask the sibling's canary. Answered by `CanaryAsked`."""
     trouble = system.troubles.get(what)
     if trouble is None:
-        trouble = system.troubles[what] = Trouble(sibling, cause, system.now)
+        trouble = system.troubles[what] = Trouble(sibling, cause, {})
+    trouble.failed.setdefault(sibling, system.now)
     trouble.sibling, trouble.cause, trouble.token = sibling, cause, system.token()
     step.do(do.AskCanary(what, trouble.token, sibling))
 

@@ -62,8 +62,12 @@ def advance(system: System, step: Step) -> None:
 
 
 def _is_held_up(system: System, doc: Document, step: Step) -> bool:
-    """Whether a commit is in doubt, or cannot be begun: nothing else of the system is committed. A cancel goes on."""
-    if not (system.cases or system.unfinished) or doc.ending is not None:
+    """Whether a commit is in doubt, or cannot be begun: nothing else of the system is committed. A cancel goes on.
+
+    After a restart the run's own commit, if it is in doubt, comes before those that are not begun.
+    """
+    comes_first = committing.is_called(doc) and all(delivery.not_begun for delivery in system.unfinished)
+    if not (system.cases or (system.unfinished and not comes_first)) or doc.ending is not None:
         return False
     if doc.cancelling and ending.may_end_at_once(doc):
         ending.end(system, doc, Trigger.CANCEL, "", doc.cancelling, step)
@@ -131,6 +135,10 @@ def _commit_begun(system: System, doc: Document, step: Step) -> bool:
 
 def order_held_commit(system: System, doc: Document, step: Step) -> None:
     """Call Domain; that it is called is stored before."""
+    doubt = system.doubts.get(doc.id)
+    if doubt is not None and doubt.open:  # it was to be made again, until another one was made since
+        ending.end(system, doc, Trigger.ABORT_PERSIST, doubt.reason_given, MAESTRO, step)
+        return
     drop_texts(system, doc.held_instance, doc, step)
     doc.await_answer(Stage.HELD_COMMIT, system.token())
     doc.held_begun = True

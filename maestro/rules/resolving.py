@@ -5,7 +5,7 @@ Nothing makes a commit in doubt again before that: neither a retry nor an event 
 
 from maestro.messages.answers import Code
 from maestro.rules import commands as do
-from maestro.rules import concluding, facts, judging
+from maestro.rules import committing, concluding, facts, judging
 from maestro.rules.committing import HARMLESS, young_enough
 from maestro.rules.document import MAESTRO
 from maestro.rules.doubt import Case, CaseState, Doubt, Finding, Use, Word
@@ -124,13 +124,18 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
         return fact
     if proof.finding is Finding.ROWS and concluding.only_doubt(system, doubt) and young_enough(system, proof.began):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
-    elif proof.finding in HARMLESS and doubt.ended and not (doubt.use is Use.HELD and doubt.overtaken):
+    elif proof.finding in HARMLESS and doubt.ended and not (doubt.use is Use.HELD and _is_overtaken(system, doubt)):
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)
     else:
         message = f"commit in doubt: of {doubt.instance_id}; resolve {doubt.key} first"
         step.do(do.Reply(fact.ticket, Code.CONFLICT, message))
         return None
     return fact
+
+
+def _is_overtaken(system: System, doubt: Doubt) -> bool:
+    """Whether another commit was made since the one in doubt was begun, or is being made."""
+    return doubt.overtaken or any(True for _ in committing.under_way(system))
 
 
 def _open_doubt(system: System, document_id: str) -> Doubt | None:

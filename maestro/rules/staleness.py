@@ -11,7 +11,7 @@ from msgspec import structs
 from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Delivery
-from maestro.rules.document import Document
+from maestro.rules.document import Document, Stage
 from maestro.rules.impact import Impacted, UnitKey
 from maestro.rules.ledger import Reader
 from maestro.rules.ledger_book import LatePolicy, MissedCommit, Oldest, Owed, Stale, StaleState
@@ -30,6 +30,8 @@ KEPT_EARLY: Final = 100
 TOO_MANY: Final = f"Discovery named it for more than {KEPT_EARLY} commits before its own: which it missed is not known"
 #: Commits that a note names.
 NAMED: Final = 10
+#: A run asks at its start whom its held commit impacts.
+_ASKING: Final = frozenset({Stage.START_IMPACT, Stage.START_ORIGINS})
 
 
 def judge(system: System, owed: Owed, fact: facts.OwedFetched, step: Step) -> None:
@@ -149,7 +151,7 @@ def is_asked_about(system: System, instance_id: str) -> bool:
     Nothing of the instance is committed yet, by a reconsidered event neither; and no run has asked and may be about to.
     """
     held = [doc for doc in system.documents.values() if doc.held_instance == instance_id]
-    asked = any(doc.running and doc.start_asked for doc in held)
+    asked = any(doc.running and (doc.start_asked or doc.stage in _ASKING) for doc in held)
     return bool(held) and not asked and not system.has_committed(instance_id)
 
 
@@ -185,7 +187,10 @@ def _stays(system: System, known: Stale, step: Step) -> None:
 def _is_to_replay(system: System, known: Stale) -> bool:
     """Whether the late reprocessing of a note is still to replay its unit."""
     doc = system.documents.get(known.document_id)
-    return doc is not None and doc.status in (Status.PENDING, Status.APPROVED)
+    if doc is None or not doc.live:
+        return False
+    unit = doc.units.get(known.unit)
+    return doc.status in (Status.PENDING, Status.APPROVED) or (unit is not None and not unit.settled)
 
 
 def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:
@@ -256,7 +261,10 @@ def too_many(system: System, known: Stale, step: Step) -> None:
 
 
 def left_out(system: System, unit: UnitKey, instance_id: str, user: str, reason: str, step: Step) -> None:
-    """A unit is left out of the run that should have replayed it."""
+    """A unit is left out of the run that should have replayed it; a late one that has it replays it all the same."""
+    known = system.ledger.stale.get(unit)
+    if known is not None and known.state is StaleState.STALE and _is_to_replay(system, known):
+        return
     _put(system, Stale(0, unit, False, instance_id, StaleState.LEFT_OUT, system.now, user=user, reason=reason), step)  # noqa: FBT003 - a field
 
 

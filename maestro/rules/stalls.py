@@ -28,11 +28,16 @@ class Trouble:
 
     sibling: str
     cause: str
-    #: When it failed first (seconds since the epoch).
-    since: float
+    #: When each sibling failed first (seconds since the epoch).
+    failed: dict[str, float]
     #: The token of the canary's answer.
     token: int = 0
     #: Tries since then.
     tries: int = 0
     #: Siblings whose canaries were answered after a failure, and have failed no canary since: they are there.
     cleared: set[str] = field(default_factory=set)
+
+    @property
+    def since(self) -> float:
+        """When the sibling that it failed with last failed first."""
+        return self.failed[self.sibling]

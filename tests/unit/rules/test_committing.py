@@ -966,3 +966,64 @@ def test_a_commit_that_is_forgotten_with_its_doubt_is_not_proof_of_a_later_one(m
     m.commit_ends(CommitEnd.LOST)
     m.proof(Finding.ROWS)
     assert not m.delivery("x2").done
+
+
+def held_in_doubt() -> Driver:
+    """A held commit that Domain refused, and that nothing proves: its run ended."""
+    m = Driver()
+    m.hold("i1", P1)
+    m.approve()
+    m.start()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.UNPROVABLE)
+    m.end()
+    return m
+
+
+def test_nor_over_one_that_is_being_made_while_the_proof_is_looked_for() -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.arrive("e")
+    m.impact()
+    m.proof(Finding.HARMLESS)
+    assert m.only(do.Reply).code is Code.CONFLICT
+
+
+def test_nor_over_one_that_was_made_before_it_was_called_again() -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.cancel()
+    m.end()
+    m.commit("e")
+    m.restart()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    assert m.only(do.Reply).code is Code.CONFLICT
+    assert calls(m, do.CommitHeld) == 1
+
+
+def test_a_word_is_not_lost_while_another_commit_is_in_doubt() -> None:
+    m = beside_a_fork()
+    m.commit_ends(CommitEnd.REFUSED)
+    asked = m.last(do.AskProof)
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    key = str(m.delivery("e1").number)
+    m.tell(facts.DoubtResolved(key, "make_again", "ana", m.ticket(), "it is not there"))
+    m.tell(facts.ProofFound(asked.token, Finding.UNPROVABLE))  # to a question from before
+    assert m.system.doubts[key].verdict == "make_again"
+    assert not m.delivery("e1").doubt
+    m.proof(Finding.ROWS)
+    m.wake()
+    assert calls(m, do.Commit) == 2
+
+
+def test_after_a_crash_a_commit_in_doubt_comes_before_one_that_waits_for_it() -> None:
+    m = beside_a_fork()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.commit_ends(CommitEnd.LOST, do.CommitReplay)
+    m.tell(facts.DoubtResolved(str(m.delivery("e1").number), "make_again", "ana", m.ticket(), "it is not there"))
+    m.restart()
+    assert not m.asked(do.Commit)
+    m.proof(Finding.ROWS)
+    assert m.asked(do.Commit)

@@ -20,7 +20,7 @@ from maestro.rules.staleness import named_late
 from maestro.rules.status import Status
 from maestro.rules.step import Step
 from maestro.system.ledger import Ledger
-from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
+from tests.unit.rules.driver import P1, P2, Driver, drive, footprint, origin
 
 ROW = base_key("conta", "c1", "")
 A = writer_key("a")
@@ -924,3 +924,56 @@ def test_a_replay_that_was_sent_before_a_commit_and_read_its_version_takes_its_u
     it.replay_committed()
     it.owed(Read(ROW, MASTER, writer_key(version)))
     assert states(it) == ({} if version == "c" else {P1.key: StaleState.STALE})
+
+
+@pytest.mark.parametrize("policy", [LatePolicy.ASK, LatePolicy.REPORT])
+def test_a_retry_replays_what_was_found_stale_again_while_its_run_went_on(policy: LatePolicy) -> None:
+    it = driver()
+    stale(it, "w1", "w2")
+    gathered(it)
+    it.approve("late1")
+    it.start()
+    it.sent()
+    stale_again(it, "w2")
+    it.errs("w1")
+    it.end()
+    if policy is LatePolicy.REPORT:
+        stale_again(it, "w2")  # while it is in no live reprocessing
+    it.retry("late1")
+    it.notified()
+    assert [unit.state for unit in late(it).order] == ["outstanding", "outstanding"]
+
+
+def stale_again(it: Driver, name: str) -> None:
+    step = Step()
+    named_late(it.system, Impacted(name, MASTER), "c", step, staleness.NAMED_AGAIN)
+    it.store.commit(it.repository.writes(step.saves), durable=True)
+
+
+def test_a_unit_that_is_left_out_elsewhere_stays_in_a_late_reprocessing() -> None:
+    it = driver()
+    stale(it, "w1", "w2")
+    gathered(it)
+    step = Step()
+    staleness.left_out(it.system, ("w2", MASTER), "w2", "ana", "not now", step)
+    it.approve("late1")
+    assert [unit.instance_id for unit in late(it).order] == ["w1", "w2"]
+
+
+def test_a_version_whose_rows_are_still_to_be_fetched_is_newer_than_what_came_before() -> None:
+    it = driver(late_policy=LatePolicy.REPORT)
+    commit(it, "m0", changed=(ROW,))
+    it.arrive("x")
+    it.impact(footprint=footprint(ROW))
+    it.commit_ends(CommitEnd.REFUSED)
+    it.proof(Finding.UNPROVABLE)
+    (doubt,) = it.system.open_doubts
+    it.arrive("w")
+    it.impact(footprint=footprint())
+    it.committed()
+    number = it.last(do.FetchOwed).number
+    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "it is there"))
+    owed = it.system.ledger.owed[number]
+    read = Reads((Read(ROW, MASTER, writer_key("x")),))
+    it.tell(drive(Ledger(it.store, lambda: None).fetched(owed, footprint(), read)))
+    assert ("w", MASTER) not in states(it)

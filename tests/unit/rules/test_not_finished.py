@@ -550,3 +550,18 @@ def test_of_what_named_it_only_what_the_ledger_lost_is_asked_about() -> None:
     assert m.only(do.AskAgain).instance_id == "e2"
     told(m)
     assert states(m) == {}
+
+
+def test_a_start_that_is_asking_does_not_know_of_a_commit_that_is_made_meanwhile() -> None:
+    m = Driver()
+    m.arrive("i1")
+    m.impact(P1, P2)
+    m.origins((origin(P1), EARLY), fork=True)
+    m.arrive("p2")
+    m.notified()
+    m.impact()
+    m.committed()
+    m.start_impact(P1)
+    m.queues_updated()
+    m.held_committed()
+    assert m.last(do.AskAgain).instance_id == "i1"

@@ -7,6 +7,7 @@ from maestro.rules import commands as do
 from maestro.rules import facts
 from maestro.rules.delivery import Verdict
 from maestro.rules.document import Stage
+from maestro.rules.doubt import CommitEnd
 from maestro.rules.outage import JUDGING, LONGEST_PAUSE, WITHOUT_CANARY
 from maestro.rules.stalls import CLOSES_AFTER
 from maestro.rules.status import Status
@@ -430,3 +431,30 @@ def test_siblings_that_fail_an_event_in_turn_and_answer_others_leave_it_at_fault
         fails(m, sibling)
         canary(m, answered=True)
     assert m.only(do.DeadLetterEvent).key == "m-i1"
+
+
+def test_a_sibling_that_fails_after_another_one_has_its_own_time(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=False)
+    while m.now < 1000 + WITHOUT_CANARY:
+        wait(m)
+        fails(m)
+        canary(m, answered=False)
+    wait(m)
+    m.impact(P1)
+    fails(m, "processMemory")
+    canary(m, answered=False, known=False)
+    assert not m.asked(do.DeadLetterEvent)
+
+
+def test_an_orderly_stop_does_not_wait_for_an_event_that_waits_for_a_doubt(m: Driver) -> None:
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.arrive("e1")
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.impact()
+    m.system.closing = True
+    m.tell(facts.Woken(do.Topic.STALL, ""))
+    assert m.system.judged is None
+    assert m.delivery("e1").verdict is None

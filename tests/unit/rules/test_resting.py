@@ -102,7 +102,7 @@ AWAKE: dict[str, Callable[[System], object]] = {
     "commit under way": lambda s: s.commits_under_way.update({1: CommitUnderWay("i", "event", 0.0)}),
     "open doubt": lambda s: s.doubts.update({"k": Doubt("k", Use.EVENT, "i", "k", "", 0.0, "lost")}),
     "stall": lambda s: s.stalls.update({"judging": Stall("domain", "no answer", 0.0)}),
-    "trouble": lambda s: s.troubles.update({"judging": Trouble("domain", "no answer", 0.0)}),
+    "trouble": lambda s: s.troubles.update({"judging": Trouble("domain", "no answer", {"domain": 0.0})}),
     "ledger owed": lambda s: s.ledger.owed.update({1: Owed(1, "i", ("i", "master"), forking=False, reads=True)}),
     "ledger fetching": lambda s: setattr(s.ledger, "fetching", -1),
     "ledger to ask": lambda s: s.ledger.to_ask.update({("i", "master"): None}),
