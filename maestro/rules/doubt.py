@@ -148,6 +148,8 @@ class Doubt(Struct):
     ended: bool = True
     #: Another commit was, or may have been, made beside it or since.
     overtaken: bool = False
+    #: Of a held commit that was to be made again: it was called again, and is proved not to be made.
+    called_again: bool = False
 
     @property
     def reason_given(self) -> str:

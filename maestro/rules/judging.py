@@ -39,7 +39,7 @@ def advance(system: System, step: Step) -> None:
     """Give the judging slot its next event, if it is free and the rules allow one to be judged."""
     outage.watch(system, step)
     if system.closing and system.judging_stage in (JudgingStage.LOOKS, JudgingStage.DOUBT):
-        system.judged = system.judging_stage = None  # the next life asks again
+        _put_back(system)
     blocked = system.blocked
     closed = blocked or system.held_up
     if blocked:
@@ -58,6 +58,14 @@ def advance(system: System, step: Step) -> None:
     elif system.judged is None and not system.owed and not system.closing:
         _begin_next(system, step, blocked=blocked)
     waiting.feed_wait_queue(system, step)
+
+
+def _put_back(system: System) -> None:
+    """Nothing is decided of the event in hand, for the process is ending: the next life judges it, before others."""
+    delivery = system.judged
+    system.judged = system.judging_stage = None
+    if delivery is not None and delivery.number not in system.waiting:
+        system.inbox.appendleft(delivery)
 
 
 def _begin_next(system: System, step: Step, *, blocked: bool) -> None:
@@ -107,8 +115,9 @@ def _judge_next(system: System, step: Step) -> None:
 
 
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
-    if system.closing:  # nothing is decided: the next life judges it
-        system.judged = system.judging_stage = None
+    if system.closing:
+        system.judged = delivery
+        _put_back(system)
         return
     if system.cases:  # of a run without lock
         _occupy(system, delivery, JudgingStage.DOUBT)
@@ -155,6 +164,7 @@ def on_impact_found(system: System, delivery: Delivery, fact: facts.ImpactFound,
     units = relevant(fact.units, own_instance=delivery.instance_id, on_master=delivery.branch == MASTER)
     units = remembering.judged(system, delivery, units, step)
     if units:
+        outage.answered(system, JUDGING)
         _occupy(system, delivery, JudgingStage.ORIGINS)
         step.do(do.FetchOrigins(system.judging_token, delivery.key, delivery.instance_id, units))
         return

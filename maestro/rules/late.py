@@ -150,7 +150,8 @@ def drop_replayed(system: System, doc: Document, step: Step) -> None:
     for unit in doc.order:
         note = listed.get(unit.key)
         if note is not None and note.state is StaleState.STALE and not (note.document_id or unit.settled):
-            staleness.assign(system, unit.key, doc.id, step)  # it was found stale again, in a run that has ended
+            _assign(system, doc, [unit], step)  # it was found stale again, in a run that has ended
+            step.save(SaveDocument(doc), SaveUnit(doc, unit))
     stale = {one.unit for one in listed.values() if one.document_id == doc.id}
     if doc.unlisted:
         stale |= doc.units.keys() - listed.keys()
@@ -171,7 +172,10 @@ def _leave_out(system: System, doc: Document, stale: set[UnitKey], step: Step) -
     ]
     doc.take_off_line(replayed)
     for unit in replayed:
-        unit.state, unit.left_out = UnitState.LEFT_OUT, LeftOut(MAESTRO, system.now, "it was replayed since")
+        note = system.ledger.stale.get(unit.key)
+        elsewhere = note is not None and note.state is StaleState.STALE
+        why = "another late reprocessing has it" if elsewhere else "it was replayed since"
+        unit.state, unit.left_out = UnitState.LEFT_OUT, LeftOut(MAESTRO, system.now, why)
         step.save(SaveUnit(doc, unit))
 
 

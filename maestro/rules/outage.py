@@ -25,6 +25,8 @@ from maestro.rules.step import Step
 
 #: Who asks on behalf of the event being judged; a run asks under its document's id.
 JUDGING: Final = "judging"
+#: Who is asked whom a commit impacts.
+_SAY_IMPACT: Final = ("discovery", "domain")
 #: Seconds to the first further try, and at most between two; the pause doubles.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds after which a question fails by its own fault while no canary is known.
@@ -90,6 +92,14 @@ def rule(system: System, fact: facts.CanaryAsked, step: Step, *, limit: float | 
     elif ruling is Ruling.FAULT:
         over(system, fact.what)
     return ruling
+
+
+def answered(system: System, what: str) -> None:
+    """Whom a commit impacts is answered, which leads on to the next question: these siblings are there."""
+    trouble = system.troubles.get(what)
+    if trouble is not None:
+        for sibling in _SAY_IMPACT:
+            trouble.failed.pop(sibling, None)
 
 
 def over(system: System, what: str) -> None:

@@ -190,7 +190,9 @@ def _is_to_replay(system: System, known: Stale) -> bool:
     if doc is None or not doc.live:
         return False
     unit = doc.units.get(known.unit)
-    return doc.status in (Status.PENDING, Status.APPROVED) or (unit is not None and not unit.settled)
+    if unit is None:
+        return doc.status in (Status.PENDING, Status.APPROVED)
+    return not unit.settled
 
 
 def overlooked(system: System, reader: Reader, missed: MissedCommit, step: Step) -> None:

@@ -9,7 +9,6 @@ from maestro.rules.ledger import writer_key
 from maestro.rules.ledger_book import Book, Entry, Oldest, Owed, Replaced, Stale
 from maestro.rules.step import DropEntry, DropStale, SaveBook, SaveEntry, SaveOwed, SaveStale
 from maestro.store.base import LEDGER_READS, LEDGER_WRITES, Delete, Put, Store, Write
-from maestro.system.doubt_records import DOUBTS
 
 BOOK: Final = "ledger"
 OWED: Final = "ledger_owed"
@@ -144,20 +143,8 @@ def whole_from(store: Store) -> int:
 
 
 def places(store: Store) -> dict[int, int]:
-    """Return where in the log the commits are whose rows it has not: their last entry or the one before, by writer.
-
-    Those are meant whose rows could not be had or are still to be fetched, and those in doubt, which may be made.
-
-    Raises:
-        StoreDamaged: a row is.
-    """
-    found = {row["writer"]: row["place"] for _, row in store.rows(UNKNOWN)}
-    in_doubt = [(row["instance_id"], row.get("last", -1)) for _, row in store.rows(DOUBTS) if not row.get("verdict")]
-    made = [(row["instance"], row["in_doubt_since"]) for _, row in store.rows(OWED) if "in_doubt_since" in row]
-    for instance, place in (*in_doubt, *made):
-        writer = writer_key(instance)
-        found[writer] = max(place, found.get(writer, -1))
-    return found
+    """Return where in the log the last commits are whose rows could not be had, by writer. Raises `StoreDamaged`."""
+    return {row["writer"]: row["place"] for _, row in store.rows(UNKNOWN)}
 
 
 def computation(store: Store, unit: tuple[str, str]) -> str:

@@ -1027,3 +1027,61 @@ def test_after_a_crash_a_commit_in_doubt_comes_before_one_that_waits_for_it() ->
     assert not m.asked(do.Commit)
     m.proof(Finding.ROWS)
     assert m.asked(do.Commit)
+
+
+def fork_made_again() -> Driver:
+    """A fork's held commit in doubt is called again, and an event's beside it."""
+    m = Driver()
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.UNPROVABLE)
+    m.end()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.notified()
+    m.start_impact()
+    m.arrive("e1")
+    m.impact(footprint=Footprint())
+    m.queues_updated()
+    return m
+
+
+def test_one_that_another_commit_has_overtaken_is_not_called_again_and_hangs_nobody() -> None:
+    m = fork_made_again()
+    m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
+    due = next(one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT)
+    m.committed()
+    m.tell(facts.Woken(due.topic, due.key))
+    m.end()
+    assert (m.doc.status, m.system.cases) == (Status.ABORTED_PERSIST, {})
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
+    m.arrive("e2")
+    assert m.asked(do.AskImpact)
+
+
+def test_one_that_was_called_again_and_is_proved_not_to_be_made_is_in_doubt_no_more() -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
+    m.refused(do.CommitHeld)
+    m.end()
+    m.commit("e")
+    m.retry()
+    assert m.doc.status is Status.APPROVED
+
+
+def test_a_domain_whose_commits_may_be_repeated_is_not_asked_what_was_made_since() -> None:
+    m = Driver(commit_repeatable=True)
+    m.hold("i1", P1, fork=True)
+    m.start()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.override("failure")
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.end()
+    m.retry()
+    m.arrive("e1")
+    m.impact()
+    m.committed()
+    assert not m.system.open_doubts

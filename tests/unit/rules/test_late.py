@@ -20,7 +20,7 @@ from maestro.rules.staleness import named_late
 from maestro.rules.status import Status
 from maestro.rules.step import Step
 from maestro.system.ledger import Ledger
-from tests.unit.rules.driver import P1, P2, Driver, drive, footprint, origin
+from tests.unit.rules.driver import P1, P2, Driver, footprint, origin
 
 ROW = base_key("conta", "c1", "")
 A = writer_key("a")
@@ -960,20 +960,14 @@ def test_a_unit_that_is_left_out_elsewhere_stays_in_a_late_reprocessing() -> Non
     assert [unit.instance_id for unit in late(it).order] == ["w1", "w2"]
 
 
-def test_a_version_whose_rows_are_still_to_be_fetched_is_newer_than_what_came_before() -> None:
-    it = driver(late_policy=LatePolicy.REPORT)
-    commit(it, "m0", changed=(ROW,))
-    it.arrive("x")
-    it.impact(footprint=footprint(ROW))
-    it.commit_ends(CommitEnd.REFUSED)
-    it.proof(Finding.UNPROVABLE)
-    (doubt,) = it.system.open_doubts
-    it.arrive("w")
-    it.impact(footprint=footprint())
-    it.committed()
-    number = it.last(do.FetchOwed).number
-    it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "it is there"))
-    owed = it.system.ledger.owed[number]
-    read = Reads((Read(ROW, MASTER, writer_key("x")),))
-    it.tell(drive(Ledger(it.store, lambda: None).fetched(owed, footprint(), read)))
-    assert ("w", MASTER) not in states(it)
+def test_a_unit_left_out_by_the_approval_of_its_late_document_is_listed_so() -> None:
+    it = driver()
+    stale(it, "w1", "w2")
+    it.now += 20
+    it.tell(facts.Woken(do.Topic.LATE, "gather"))
+    fetch = it.last(do.FetchLateOrigins)
+    found = [origin(unit) if unit.instance_id == "w1" else Origin(unit, b"", "") for unit in fetch.units]
+    it.tell(facts.LateOriginsFetched(fetch.token, "late1", tuple(found)))
+    it.approve("late1")
+    note = it.system.ledger.stale[("w2", MASTER)]
+    assert (note.state, note.user, note.document_id) == (StaleState.LEFT_OUT, "anna", "")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from maestro.events import MASTER
 from maestro.rules import commands as do
 from maestro.rules import facts, remembering, staleness
-from maestro.rules.doubt import CommitEnd, Finding, Word
+from maestro.rules.doubt import CommitEnd, Finding
 from maestro.rules.impact import Impacted
 from maestro.rules.ledger import (
     Footprint,
@@ -526,26 +526,6 @@ def test_who_read_the_version_of_a_commit_whose_rows_are_unknown_missed_nothing_
     taken_in(it, "w3", 0, Read(ROW, MASTER, writer_key("u")))
     missed = {unit[0]: one.missed for unit, one in it.system.ledger.stale.items() if one.state is StaleState.STALE}
     assert missed == {"w2": (MissedCommit(4, "u2"),), "w3": (MissedCommit(4, "u2"),)}
-
-
-@pytest.mark.parametrize("resolved", [False, True])
-def test_who_read_the_version_of_a_commit_in_doubt_missed_nothing_older(*, resolved: bool) -> None:
-    it = Driver(ledger_scope=Scope.ALL)
-    taken_in(it, "u", ROW)
-    it.arrive("v")
-    it.impact(footprint=footprint(ROW))
-    it.commit_ends(CommitEnd.REFUSED)
-    it.proof(Finding.UNPROVABLE)
-    taken_in(it, "w", 0, Read(ROW, MASTER, writer_key("v")))
-    assert it.system.ledger.stale == {}
-    taken_in(it, "u2", ROW)
-    if resolved:
-        [doubt] = it.system.open_doubts
-        it.tell(facts.DoubtResolved(doubt.key, Word.MADE, "ana", it.ticket(), "looked"))
-        it.restart()
-        it.owed(problem="domain.entities: 400")
-    taken_in(it, "w2", 0, Read(ROW, MASTER, writer_key("v")))
-    assert [unit for unit, one in it.system.ledger.stale.items() if one.state is StaleState.STALE] == [("w2", MASTER)]
 
 
 def test_what_the_ledger_keeps_of_unknown_rows_leaves_with_the_entry() -> None:

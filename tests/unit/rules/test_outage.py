@@ -457,4 +457,23 @@ def test_an_orderly_stop_does_not_wait_for_an_event_that_waits_for_a_doubt(m: Dr
     m.system.closing = True
     m.tell(facts.Woken(do.Topic.STALL, ""))
     assert m.system.judged is None
-    assert m.delivery("e1").verdict is None
+    m.arrive("e2")
+    m.now += CLOSES_AFTER
+    m.tell(facts.Woken(do.Topic.STALL, ""))  # the system closes: both wait, in order
+    m.restart()
+    assert [delivery.instance_id for delivery in m.system.waiting.values()] == ["e1", "e2"]
+
+
+def test_a_sibling_that_answers_a_run_is_not_counted_as_away_since_its_first_failure(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=False)
+    wait(m)
+    m.impact(P1)
+    fails(m, "processMemory")
+    canary(m, answered=False)
+    wait(m)
+    m.now += WITHOUT_CANARY
+    fails(m)
+    canary(m, answered=False, known=False)
+    assert not m.asked(do.DeadLetterEvent)
