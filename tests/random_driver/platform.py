@@ -25,6 +25,8 @@ class Run:
     messages: int = 0
     #: Why it can never be replayed; empty: it can.
     trouble: str = ""
+    #: It creates nothing: storing it a second time changes nothing, unless another one was stored between.
+    harmless: bool = False
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Platform:
     dice: Random
     runs: dict[str, Run] = field(default_factory=dict)
     replays: int = 0
+    #: Whose data Domain stored, in order.
+    log: list[str] = field(default_factory=list)
 
     def begin(self) -> Run:
         """Start a process that corrects an input, or one that computes from inputs and earlier results."""
@@ -50,7 +54,9 @@ class Platform:
             reads, writes = frozenset(self.dice.sample(known, min(2, len(known)))), f"own{number}"
         fork = self.dice.random() < 0.15
         trouble = self.dice.choice((*[""] * 20, "no origin", "no subscriber", "fails"))
-        run = Run(f"{self.system}-{number}", writes, reads, "b1" if fork else "master", fork, trouble=trouble)
+        harmless = self.dice.random() < 0.3
+        run = Run(f"{self.system}-{number}", writes, reads, "b1" if fork else "master", fork, trouble=trouble,
+                  harmless=harmless)  # fmt: skip
         self.runs[run.id] = run
         return run
 
@@ -84,7 +90,7 @@ class Platform:
         ref, original = sent["reprocessing"], self.runs[sent["reprocessing"]["instance_id"]]
         self.replays += 1
         run = Run(f"{original.id}~{self.replays}", original.writes, original.reads, sent["branch"], of=original.id,
-                  document=ref["id"], trouble=original.trouble)  # fmt: skip
+                  document=ref["id"], trouble=original.trouble, harmless=original.harmless)  # fmt: skip
         self.runs[run.id] = run
         fields = {"name": "s.persist.request", "systemId": self.system, "instanceId": run.id, "branch": run.branch}
         return run, orjson.dumps({**fields, "scope": "reprocessing", "reprocessing": ref})

@@ -202,7 +202,8 @@ class Host:
             case do.CommitReplay(id=id_, token=token, instance_id=instance):
                 self.commits(instance, token, facts.ReplayCommitted(id_, token), id_)
             case do.AskProof(token=token, instance_id=instance):
-                found_ = Finding.ROWS if platform.runs[instance].stored else Finding.NO_ROWS
+                run = platform.runs[instance]
+                found_ = Finding.HARMLESS if run.harmless else Finding.ROWS if run.stored else Finding.NO_ROWS
                 self.call(lambda: facts.ProofFound(token, Finding.UNPROVABLE if unkind else found_))
             case do.AskStartImpact(id=id_, token=token, instance_id=instance):
                 self.call(lambda: facts.StartImpactFound(id_, token, platform.impacted(instance)))
@@ -272,8 +273,13 @@ class Host:
             if document:
                 self.guarded(document, f"the commit of {instance}")
             run.stored += 1
+            log = self.platform.log
             if run.stored > 1 and instance not in self.excused and run.messages < 2:
-                raise Broken(f"I7: {instance} is stored {run.stored} times")
+                if not run.harmless:
+                    raise Broken(f"I7: {instance} is stored {run.stored} times")
+                if log[-1] != instance:
+                    raise Broken(f"I7: {instance} is stored again, over {log[-1]}")
+            log.append(instance)
 
         answer = made if end is None else facts.CommitFailed(token, end, f"domain: {end}")
         self.call(lambda: answer, store if stores else None)
