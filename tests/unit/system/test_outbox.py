@@ -74,7 +74,7 @@ async def test_one_that_api_core_does_not_take_holds_up_no_other(tmp_path: Path,
         text(opened, "i1", "a")
         text(opened, "i2", "b")
         await siblings.wait_for(lambda: siblings.statuses.get("i2") == "b", 5)
-        assert [message.instance_id for message in system.outbox.values()] == ["i1"]
+        await siblings.wait_for(lambda: [one.instance_id for one in system.outbox.values()] == ["i1"], 5)
         siblings.unknown.clear()
         await siblings.wait_for(lambda: siblings.statuses.get("i1") == "a", 5)
 
