@@ -170,7 +170,7 @@ def begin(system: System, own: Delivery | Document, step: Step) -> None:
 
     There are some beside a run without lock, and one that was given up by hand may not have ended until it is resolved.
     """
-    beside = any(not doubt.ended for doubt in system.open_doubts) if system.doubts else False
+    beside = any(not doubt.ended for doubt in system.open_doubts)
     if system.live or system.unfinished:
         for other in under_way(system):
             if other is not own and _may_touch(own, other):

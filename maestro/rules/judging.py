@@ -116,7 +116,6 @@ def _judge_next(system: System, step: Step) -> None:
 
 def _ask(system: System, delivery: Delivery, step: Step) -> None:
     if system.closing:
-        system.judged = delivery
         _put_back(system)
         return
     if system.cases:  # of a run without lock

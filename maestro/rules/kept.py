@@ -37,10 +37,10 @@ def outdate(system: System, committed: Document | None, step: Step) -> None:
 
 def _is_yet_to_be_made_again(system: System, doubt: Doubt) -> bool:
     """Whether a held commit was found harmless to make again, by nobody's word, and is not called again yet."""
-    if doubt.called_again or system.rules.commit_repeatable:
-        return False
+    if doubt.use is not Use.HELD or (doubt.verdict, doubt.user) != (Word.MAKE_AGAIN, MAESTRO):
+        return False  # nearly all that are remembered: each commit asks
     doc = system.documents.get(doubt.document)
-    if doubt.use is not Use.HELD or (doubt.verdict, doubt.user) != (Word.MAKE_AGAIN, MAESTRO) or doc is None:
+    if doc is None or doubt.called_again or system.rules.commit_repeatable:
         return False
     return not (doc.held_committed or doc.held_begun)
 

@@ -147,11 +147,12 @@ def drop_replayed(system: System, doc: Document, step: Step) -> None:
     if not doc.late:
         return
     listed = system.ledger.stale
-    for unit in doc.order:
-        note = listed.get(unit.key)
-        if note is not None and note.state is StaleState.STALE and not (note.document_id or unit.settled):
-            _assign(system, doc, [unit], step)  # it was found stale again, in a run that has ended
-            step.save(SaveDocument(doc), SaveUnit(doc, unit))
+    # What was found stale again, in a run that has ended, has no reprocessing.
+    unassigned = {one.unit for one in listed.values() if one.state is StaleState.STALE and not one.document_id}
+    again = [unit for unit in doc.order if unit.key in unassigned and not unit.settled]
+    if again:
+        _assign(system, doc, again, step)
+        step.save(SaveDocument(doc), *(SaveUnit(doc, unit) for unit in again))
     stale = {one.unit for one in listed.values() if one.document_id == doc.id}
     if doc.unlisted:
         stale |= doc.units.keys() - listed.keys()
