@@ -24,6 +24,7 @@ def on_replay_impact_found(system: System, doc: Document, fact: facts.ReplayImpa
     doc.again = tuple(unit for unit in met if unit.state is UnitState.DONE)  # else still outstanding: not added twice
     new = tuple(found for found in impacted if doc.unit_of(found) is None)
     if new:
+        outage.answered(system, doc.id)
         doc.await_answer(Stage.ORIGINS, system.token())
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:

@@ -29,6 +29,7 @@ def on_impact_found(system: System, doc: Document, fact: facts.StartImpactFound,
     named = relevant(fact.units, own_instance=doc.held_instance, on_master=doc.on_master)
     new = tuple(one for one in named if doc.unit_of(one) is None)
     if new:
+        outage.answered(system, doc.id)
         doc.await_answer(Stage.START_ORIGINS, system.token())
         step.do(do.FetchReplayOrigins(doc.id, doc.token, new))
     else:

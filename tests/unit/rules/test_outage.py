@@ -464,7 +464,7 @@ def test_an_orderly_stop_does_not_wait_for_an_event_that_waits_for_a_doubt(m: Dr
     assert [delivery.instance_id for delivery in m.system.waiting.values()] == ["e1", "e2"]
 
 
-def test_a_sibling_that_answers_a_run_is_not_counted_as_away_since_its_first_failure(m: Driver) -> None:
+def test_a_sibling_that_answers_an_event_is_not_counted_as_away_since_its_first_failure(m: Driver) -> None:
     m.arrive("i1")
     fails(m)
     canary(m, answered=False)
@@ -477,3 +477,18 @@ def test_a_sibling_that_answers_a_run_is_not_counted_as_away_since_its_first_fai
     fails(m)
     canary(m, answered=False, known=False)
     assert not m.asked(do.DeadLetterEvent)
+
+
+def test_nor_is_one_that_answers_a_run_while_another_one_is_away(m: Driver) -> None:
+    assessing(m, outage_limit=1800.0)
+    run_fails(m)
+    canary(m, answered=False)
+    wait(m)
+    m.replay_impact(P2)
+    run_fails(m, "processMemory")
+    canary(m, answered=False)
+    wait(m)
+    m.now += 1800
+    run_fails(m)  # for a moment
+    canary(m, answered=False)
+    assert m.doc.ending is None
