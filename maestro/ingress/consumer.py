@@ -300,13 +300,15 @@ class SystemConsumer:
             await self._broker.publish(exchange, key, message)
 
     async def _measure(self) -> None:
-        names = (self._queues.persist, self._queues.wait, self._queues.persist_error, self._queues.reprocessings,
+        names = (self._queues.persist, self._queues.wait, self._queues.reprocessings,
                  self._queues.reprocessings_error, self._queues.events, self._queues.control)  # fmt: skip
         depths = []
         try:
             for name in names:
                 depth = await self._broker.depth(name)
                 depths.append((name, depth.ready if depth else -1))
+            errors = await self._errors.depth()
+            depths.append((self._queues.persist_error, -1 if errors is None else errors))
         except BrokerError as problem:
             self._log.warning("queues not measured", cause=str(problem))
             depths = []

@@ -30,6 +30,8 @@ SHOWN_BYTES = 16 * 1024
 LOOK, LOOK_BYTES = 5_000, 64 * 1024 * 1024
 #: Messages taken off the queue at a time.
 AT_ONCE = 32
+#: Seconds within which what a look gave back is on the queue again: the broker confirms nothing.
+BACK_WITHIN = 1.0
 
 
 class ErrorQueue:
@@ -40,6 +42,19 @@ class ErrorQueue:
         self._queues = queues
         self._log = log
         self._turn = asyncio.Lock()
+        #: Messages that were there when the last look began, and when it ended (loop's time).
+        self._seen, self._looked_at = 0, float("-inf")
+
+    async def depth(self) -> int | None:
+        """Return how many messages there are, those included that a look has in hand; None without a queue.
+
+        Raises `BrokerError`.
+        """
+        depth = await self._broker.depth(self._queues.persist_error)
+        if depth is None:
+            return None
+        looking = self._turn.locked() or asyncio.get_running_loop().time() - self._looked_at < BACK_WITHIN
+        return max(depth.ready, self._seen) if looking else depth.ready
 
     async def carry_out(
         self, order: PeekErrors | GroupErrors | RedriveErrors
@@ -71,12 +86,13 @@ class ErrorQueue:
             taken: list[Failed] = []
             problem, ready = "", 0
             try:
-                ready = await self._ready()
+                ready = self._seen = await self._ready()
                 await self._take(taken, limit)
             except BrokerError as error:
                 problem = str(error)
             finally:
                 self._give_back(message.delivery for message in taken)
+                self._looked_at = asyncio.get_running_loop().time()
         return taken, max(ready, len(taken)), problem
 
     async def redrive(self, order: RedriveErrors) -> ErrorsRedriven:
@@ -85,6 +101,7 @@ class ErrorQueue:
         An interruption leaves a message on both queues at worst: then it is judged once all the same, as a known one.
         """
         async with self._turn:
+            self._seen = 0  # what is redriven is gone
             done = await (self._redrive_groups(order) if order.groups else self._redrive_named(order))
         self._log.info(
             "errors redriven",

@@ -83,6 +83,40 @@ def over(broker: OneQueue) -> ErrorQueue:
     return ErrorQueue(broker, QUEUES, logs.get())  # type: ignore[arg-type]
 
 
+async def test_what_a_look_has_in_hand_counts_as_there() -> None:
+    broker = OneQueue(b"a", b"b")
+    looked = over(broker)
+    seen: list[int | None] = []
+
+    async def take_all(queue: str, count: int) -> list[Delivery]:
+        some = await OneQueue.get_some(broker, queue, count)
+        seen.append(await looked.depth())
+        return some
+
+    broker.get_some = take_all  # type: ignore[method-assign]
+    await looked.peek(PeekErrors(7, 2))
+    assert seen == [2]
+
+
+async def test_what_a_look_gave_back_counts_as_there_before_the_broker_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = OneQueue(b"a", b"b")
+    looked = over(broker)
+    await looked.peek(PeekErrors(7, 2))
+    broker.ready.clear()  # the broker has not taken them back yet
+    assert await looked.depth() == 2
+    monkeypatch.setattr(error_queue, "BACK_WITHIN", 0.0)
+    assert await looked.depth() == 0
+
+
+async def test_what_is_redriven_does_not_count() -> None:
+    looked = over(OneQueue(b"a", b"b"))
+    await looked.peek(PeekErrors(7, 2))
+    await looked.redrive(RedriveErrors(8, (), "ana"))
+    assert await looked.depth() == 0
+
+
 async def test_a_look_gives_everything_back() -> None:
     broker = OneQueue(b"a", b"b" * (SHOWN_BYTES + 1), b"c")
     shown = await over(broker).peek(PeekErrors(7, 2))
