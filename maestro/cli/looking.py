@@ -12,14 +12,14 @@ from maestro.cli.commit_page import print_commit
 from maestro.cli.document_page import UNITS, print_document
 from maestro.cli.exits import EXIT_UNREACHABLE
 from maestro.cli.naming import late_or, named, said_of
-from maestro.cli.pages import none_known, pages_of, printed
+from maestro.cli.pages import Pages, none_known, pages_of, printed
 from maestro.cli.plain import age, local, span
 from maestro.cli.session import AnySystem, DocumentId, Session, command
 from maestro.cli.unusual_page import print_unusual
 from maestro.cli.values import print_overwrites
 from maestro.client.api import Maestro
 from maestro.client.errors import ClientError
-from maestro.client.finding import documents, find, systems_of
+from maestro.client.finding import find
 from maestro.client.shapes.documents import Document
 from maestro.client.shapes.lists import Record
 from maestro.client.shapes.systems import System
@@ -100,12 +100,13 @@ def _system_row(one: System) -> tuple[object, ...]:
 
 
 @command
-def pending(session: Session, system: AnySystem = "") -> None:
+def pending(session: Session, system: AnySystem = "") -> int:
     """List what waits for a decision, oldest first."""
-    found = _documents(session, system, Status.PENDING)
+    pages = _documents(session, system, Status.PENDING)
+    found = [raw for _, page in pages for raw in page]
     if session.out.json:
         session.out.raw(msgspec.json.encode(found))
-        return
+        return pages.code
     docs = sorted(map(_document, found), key=lambda doc: doc.history[0].timestamp if doc.history else "")
     waiting = _waiting(session.maestro) if docs else {}
     short = shortened([doc.id for doc in docs])
@@ -124,7 +125,8 @@ def pending(session: Session, system: AnySystem = "") -> None:
         )
         for doc in docs
     )
-    session.out.table(columns, rows, t("nothing waits for a decision"))
+    session.out.table(columns, rows, pages.empty(t("nothing waits for a decision")))
+    return pages.code
 
 
 def _waiting(maestro: Maestro) -> dict[str, int]:
@@ -256,8 +258,9 @@ def history(
 ) -> int:
     """List reprocessings, the newest last: what it was, who decided what, when and why."""
     if session.out.json:
-        session.out.raw(msgspec.json.encode(_documents(session, system, status)))
-        return 0
+        pages = _documents(session, system, status)
+        session.out.raw(msgspec.json.encode([raw for _, page in pages for raw in page]))
+        return pages.code
     found, there_is_more, unanswered = _records(session, system, status, limit)
     short = shortened([one.id for one in found])
     columns = ("ID", "SYSTEM", "WHAT", "BRANCH", "HELD", "STATUS", "DECIDED BY", "WHY", ">REPLAYED", ">UNITS", "CAUSE")
@@ -307,15 +310,15 @@ def _records(session: Session, system: str, status: str, limit: int) -> tuple[li
     return found[::-1], before is not None, unanswered
 
 
-def _documents(session: Session, system: str, status: str) -> list[msgspec.Raw]:
+def _documents(session: Session, system: str, status: str) -> Pages[list[msgspec.Raw]]:
     """Return the documents of a system, or of all. Raises `Rejected`: the system is not known.
 
     Maestro answers with no documents then, too: so it is asked for the system itself.
     """
-    found = list(documents(session.maestro, systems_of(session.maestro, system), (status,)))
-    if system and not found:
+    pages = pages_of(session, system, lambda one: list(session.maestro.documents(one, status)))
+    if system and not any(page for _, page in pages):
         session.maestro.system(system)
-    return found
+    return pages
 
 
 def _document(raw: msgspec.Raw) -> Document:

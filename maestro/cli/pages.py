@@ -20,10 +20,10 @@ T = TypeVar("T")
 class Pages(Generic[T]):
     """The pages of the systems that answered; iterated, each with its system."""
 
-    answered: list[tuple[str, Reply[T]]] = field(default_factory=list)
+    answered: list[tuple[str, T]] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[tuple[str, Reply[T]]]:
+    def __iter__(self) -> Iterator[tuple[str, T]]:
         """Yield each system that answered, with its page."""
         return iter(self.answered)
 
@@ -42,7 +42,7 @@ def none_known(unanswered: list[str]) -> str:
     return t("nothing of the systems that answer; not known: {systems}", systems=", ".join(unanswered))
 
 
-def pages_of(session: Session, system: str, page: Callable[[str], Reply[T]]) -> Pages[T]:
+def pages_of(session: Session, system: str, page: Callable[[str], T]) -> Pages[T]:
     """Return a page of each system that is meant; one that does not answer is told of, when all are asked."""
     found = Pages[T]()
     for one in systems_of(session.maestro, system):
@@ -56,7 +56,7 @@ def pages_of(session: Session, system: str, page: Callable[[str], Reply[T]]) -> 
     return found
 
 
-def printed(session: Session, system: str, pages: Pages[Any]) -> bool:
+def printed(session: Session, system: str, pages: Pages[Reply[Any]]) -> bool:
     """Print JSON where that is asked for: the page of the system named, or an object of all by system."""
     if not session.out.json:
         return False

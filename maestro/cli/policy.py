@@ -10,9 +10,10 @@ import msgspec
 import typer
 
 from maestro.cli.dry_run import dry_run
+from maestro.cli.pages import pages_of
 from maestro.cli.plain import local
 from maestro.cli.session import AnySystem, DocumentId, Session, command
-from maestro.client.finding import find, systems_of
+from maestro.client.finding import find
 from maestro.client.shapes.policies import Explained, Policy, WeighedPolicy
 from maestro.language import mark, t, told
 from maestro.statuses import Status
@@ -38,21 +39,23 @@ _HOLDS: Final = {True: mark("yes"), False: mark("no"), None: "?"}
 
 @app.command("list")
 @command
-def list_(session: Session, system: AnySystem = "") -> None:
+def list_(session: Session, system: AnySystem = "") -> int:
     """List the policies that a running Maestro has, by system, in the order of its configuration."""
-    replies = {one: session.maestro.policies(one) for one in systems_of(session.maestro, system)}
+    replies = pages_of(session, system, session.maestro.policies)
     if session.out.json:
-        session.out.raw(msgspec.json.encode({one: msgspec.Raw(reply.raw) for one, reply in replies.items()}))
-        return
-    rows = [(one, *_cells(policy)) for one, reply in replies.items() for policy in reply.value.policies]
-    session.out.table(("SYSTEM", "POLICY", "DIGEST", "SAYS", "WHERE"), rows, t("no policy is configured"))
-    for one, reply in replies.items():
+        session.out.raw(msgspec.json.encode({one: msgspec.Raw(reply.raw) for one, reply in replies}))
+        return replies.code
+    rows = [(one, *_cells(policy)) for one, reply in replies for policy in reply.value.policies]
+    columns = ("SYSTEM", "POLICY", "DIGEST", "SAYS", "WHERE")
+    session.out.table(columns, rows, replies.empty(t("no policy is configured")))
+    for one, reply in replies:
         if reply.value.two_approvers:
             said = t("{system}: access.two_approvers asks for two approvers, whatever the policies say", system=one)
             session.out.say(said)
         if reply.value.auto_approve:
             said = t("{system}: reprocessing.auto_approve approves where no policy asks for a person", system=one)
             session.out.say(said)
+    return replies.code
 
 
 def _cells(policy: Policy) -> Sequence[str]:

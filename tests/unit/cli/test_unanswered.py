@@ -27,14 +27,21 @@ EMPTY = {
     "errors": {"total": 0, "errors": []},
     "groups": {"total": 0, "count": 0, "lookedAt": 0, "groups": []},
     "find": [],
+    "policies": {"policies": []},
+}
+#: What `sysA` and `sysB` have, where a test has them have something.
+HELD = {
+    "find": [{"id": "f459", "systemId": "sys", "status": "pending_approval"}],
+    "policies": {"policies": [{"name": "small", "digest": "d1"}]},
 }
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """Two systems: `sysA` answers and has nothing, `sysB` does not answer. The server's `away` says which do not."""
+    """Two systems, `sysA` and `sysB`. The server's `away` says which do not answer; `held`, what the others have."""
 
     def do_GET(self) -> None:
         away: tuple[str, ...] = self.server.away  # type: ignore[attr-defined]  # set below
+        held: dict[str, Any] = self.server.held  # type: ignore[attr-defined]  # set below
         path = self.path.partition("?")[0].removeprefix("/v1.0.0/").split("/")
         named = next((one for one in ("sysA", "sysB") if one in path), "")
         if path == ["systems"]:
@@ -50,7 +57,7 @@ class Gateway(BaseHTTPRequestHandler):
         elif path == ["systems", named]:
             self._answer(200, {**OPEN, "id": named})
         elif path[-1] in EMPTY:
-            self._answer(200, EMPTY[path[-1]])
+            self._answer(200, {**EMPTY, **held}[path[-1]])
         else:
             self._answer(404, {"status": "404", "message": "no"})
 
@@ -68,7 +75,7 @@ class Gateway(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Gateway) as server:
-        server.away = ()  # type: ignore[attr-defined]  # read above
+        server.away, server.held = (), {}  # type: ignore[attr-defined]  # read above
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
@@ -94,6 +101,7 @@ def run(server: ThreadingHTTPServer, *words: str, away: tuple[str, ...]) -> Resu
         (("errors", "groups"), "the error queue is empty"),
         (("history",), "there are no reprocessings"),
         (("pending",), "nothing waits for a decision"),
+        (("policy", "list"), "no policy is configured"),
         (("decide", "skip", "--all", "--reason", "x", "--yes"), "nothing waits for a decision"),
     ],
 )
@@ -106,7 +114,31 @@ def test_an_empty_list_is_told_only_when_all_answered(
         ran = run(server, *words, away=away)
         assert ran.exit_code == 3
         assert nothing not in ran.output
-        assert words == ("pending",) or all(one in ran.stderr for one in away)
+        assert all(one in ran.stderr for one in away)
+
+
+@pytest.mark.parametrize("away", ["sysA", "sysB"])
+@pytest.mark.parametrize(
+    ("words", "shown"), [(("pending",), "f459"), (("policy", "list"), "small"), (("history", "--json"), "f459")]
+)
+def test_what_the_others_have_is_listed(
+    server: ThreadingHTTPServer, words: tuple[str, ...], shown: str, away: str
+) -> None:
+    """Both stopped at the first system that did not answer."""
+    server.held = HELD  # type: ignore[attr-defined]  # read above
+    for form in (words, (*words, "--json")):
+        ran = run(server, *dict.fromkeys(form), away=(away,))
+        assert ran.exit_code == 3
+        assert shown in ran.stdout
+        assert away in ran.stderr
+
+
+@pytest.mark.parametrize("words", [("pending", "sysB"), ("policy", "list", "sysB")])
+def test_a_system_that_is_named_and_does_not_answer_is_a_failure(
+    server: ThreadingHTTPServer, words: tuple[str, ...]
+) -> None:
+    ran = run(server, *words, away=("sysB",))
+    assert (ran.exit_code, ran.stdout, "the broker is out of reach" in ran.stderr) == (3, "", True)
 
 
 @pytest.mark.parametrize("words", [("todo",), ("systems",), ("todo", "--json"), ("systems", "--json")])
@@ -120,7 +152,9 @@ def test_what_names_all_systems_says_on_stderr_which_do_not_answer(
     assert "sysB" in ran.stdout
 
 
-@pytest.mark.parametrize("words", [("waiting",), ("skipped",), ("errors", "list"), ("errors", "groups")])
+@pytest.mark.parametrize(
+    "words", [("waiting",), ("skipped",), ("errors", "list"), ("errors", "groups"), ("policy", "list")]
+)
 def test_json_has_those_that_answered_and_the_code_says_that_others_did_not(
     server: ThreadingHTTPServer, words: tuple[str, ...]
 ) -> None:
