@@ -125,7 +125,8 @@ async def outcome(request: web.Request) -> web.StreamResponse:
             return answered(more)
         page = msgspec.json.decode(more.body, type=Replays).units
     told = await request.app[ENTITIES].outcomes.told(document_id, asked, page)
-    told["next"] = after + limit if after + limit < asked.total else None
+    end = after + len(page)  # the system ends a page that would be too large
+    told["next"] = end if page and end < asked.total else None
     return reply(orjson.dumps(told))
 
 

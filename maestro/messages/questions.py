@@ -99,7 +99,10 @@ class GetWaiting(Item, frozen=True):
 
 
 class GetUnits(Item, frozen=True):
-    """The units of a document from position `after` on, or those at `positions`; with the last computation of each."""
+    """The units of a document behind the first `after`, with the last computation of each.
+
+    `positions`: of the units at these, in this order; else of all.
+    """
 
     id: str
     after: int = 0

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from maestro import json_text
@@ -12,6 +13,7 @@ from maestro.messages.questions import FindUnits
 from maestro.rules.document import Document
 from maestro.rules.rendering import unit_json
 from maestro.rules.unit import Unit, UnitState
+from maestro.system.pages import page_of
 from maestro.titles import gist
 
 #: Values that one count tells, those of most units; the others are counted together.
@@ -71,20 +73,23 @@ def found(doc: Document, units: Sequence[Unit], asked: FindUnits, event: Callabl
         for group in GROUPS:
             if not missed or missed == [group]:
                 counts[group][values[group]] += 1
-    end = asked.after + asked.limit
-    page = [
-        unit_json(unit) | {"position": unit.position, "name": name, "timestamp": unit.timestamp, "about": about}
-        for unit, name, about in fitting[asked.after : end]
-    ]
+    page, rendered = page_of(fitting[asked.after :], asked.limit, _rendered)
+    end = asked.after + len(page)
     body = {
         "systemId": doc.system_id,
         "total": len(units),
         "matched": len(fitting),
         "groups": {name: _told(name, counted) for name, counted in counts.items()},
-        "units": page,
-        "next": end if end < len(fitting) else None,
+        "units": rendered,
+        "next": end if page and end < len(fitting) else None,
     }
-    return Answer(Code.OK, orjson.dumps(body))
+    return Answer(Code.OK, msgspec.json.encode(body))
+
+
+def _rendered(found: tuple[Unit, str, str]) -> bytes:
+    unit, name, about = found
+    said = {"position": unit.position, "name": name, "timestamp": unit.timestamp, "about": about}
+    return orjson.dumps(unit_json(unit) | said)
 
 
 def _digits(units: Sequence[Unit], period: str) -> int:

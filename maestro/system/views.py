@@ -194,17 +194,19 @@ def _units_page(
     doc = system.documents.get(question.id)
     if doc is None:
         return Answer(Code.NOT_FOUND, message=f"no reprocessing {question.id}")
-    found = doc.order or repository.units(doc.id)
-    end = question.after + question.limit
+    every = chosen = doc.order or repository.units(doc.id)
     if isinstance(question, GetUnits) and question.positions:
-        at = {unit.position: unit for unit in found}
+        at = {unit.position: unit for unit in every}
         chosen = [at[position] for position in question.positions if position in at]
-    else:
-        chosen = list(found[question.after : end])
-    page = [{"instanceId": unit.instance_id, "branch": unit.branch, **shown(unit)} for unit in chosen]
-    following = end if end < len(found) else None
-    body = {"systemId": system.id, **told(doc), "total": len(found), "units": page, "next": following}
-    return Answer(Code.OK, orjson.dumps(body))
+
+    def rendered(unit: Unit) -> bytes:
+        return orjson.dumps({"instanceId": unit.instance_id, "branch": unit.branch, **shown(unit)})
+
+    page, units = page_of(chosen[question.after :], question.limit, rendered)
+    end = question.after + len(page)
+    following = end if page and end < len(chosen) else None
+    body = {"systemId": system.id, **told(doc), "total": len(every), "units": units, "next": following}
+    return Answer(Code.OK, msgspec.json.encode(body))
 
 
 def _skipped(doc: Document) -> dict[str, Any]:

@@ -257,11 +257,17 @@ async def test_a_page_behind_what_is_summed_up_is_asked_for(
 ) -> None:
     async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
         pages.outcomes = Outcomes(platform, 5.0)
-        body = {"systemId": "sysA", "status": "finished", "total": 5000, "units": [], "next": 1000}
+        unit = {"instanceId": "p", "branch": "master", "state": "outstanding", "round": 1, "first": "", "last": ""}
+        units = [unit] * 40  # it would be too large with more
+        body = {"systemId": "sysA", "status": "finished", "total": 5000, "units": units, "next": 1000}
         actor_client.answers[GetReplays] = Answer(Code.OK, orjson.dumps(body))
         reply = await client.get(f"/v1.0.0/reprocessing/{ID}/outcome?after=2000&limit=50")
         assert [question for _, question, _ in actor_client.asked][1:] == [GetReplays(ID, 2000, 50)]
-        assert reply.json["next"] == 2050
+        assert (len(reply.json["units"]), reply.json["next"]) == (40, 2040)
+        body["units"] = []
+        actor_client.answers[GetReplays] = Answer(Code.OK, orjson.dumps(body))
+        reply = await client.get(f"/v1.0.0/reprocessing/{ID}/outcome?after=5000&limit=50")
+        assert reply.json["next"] is None
 
 
 async def test_an_export_takes_no_head(client: Client) -> None:

@@ -1,16 +1,20 @@
 """A system's documents, all of them or a page."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import orjson
 import pytest
 
-from maestro.messages.answers import Code
-from maestro.messages.questions import FindDocuments
+from maestro.messages.answers import Answer, Code
+from maestro.messages.questions import FindDocuments, GetReplays, GetUnits
 from maestro.rules import facts
 from maestro.rules.document import Document
 from maestro.rules.rendering import document_json
+from maestro.rules.state import System
 from maestro.system import pages, views, waiting_views
+from maestro.system.repository import Repository
 from tests.support.rules import Rules
 
 
@@ -82,6 +86,39 @@ def test_a_page_of_waiting_events_ends_before_it_is_too_large(it: Rules, monkeyp
         shown.append(page["events"][0]["instanceId"])
         after = page["next"]
     assert (shown, after) == (["w0", "w1", "w2"], None)
+
+
+@pytest.mark.parametrize(("view", "question"), [(views.units, GetUnits), (views.replays, GetReplays)])
+def test_pages_of_units_end_before_they_are_too_large(
+    view: Callable[[System, Repository, Any], Answer], question: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = Rules()
+    doc = it.hold("i", "p0", "p1", "p2")
+
+    def page(**asked: object) -> tuple[list[str], int | None]:
+        body = orjson.loads(view(it.system, it.repository, question(doc.id, **asked)).body)
+        assert body["total"] == 3
+        return [one["instanceId"] for one in body["units"]], body["next"]
+
+    assert page() == (["p0", "p1", "p2"], None)
+    assert page(after=1, limit=1) == (["p1"], 2)
+    assert page(after=3) == ([], None)
+    monkeypatch.setattr(pages, "MAX_ANSWER", 1)
+    assert [page(after=after) for after in range(3)] == [(["p0"], 1), (["p1"], 2), (["p2"], None)]
+
+
+def test_a_page_of_the_units_at_some_positions_is_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Rules()
+    doc = it.hold("i", "p0", "p1", "p2")
+
+    def page(after: int) -> tuple[list[str], int | None]:
+        asked = GetUnits(doc.id, after, 50, (2, 9, 0))
+        body = orjson.loads(views.units(it.system, it.repository, asked).body)
+        return [one["instanceId"] for one in body["units"]], body["next"]
+
+    assert page(0) == (["p2", "p0"], None)
+    monkeypatch.setattr(pages, "MAX_ANSWER", 1)
+    assert (page(0), page(1)) == ((["p2"], 1), (["p0"], None))
 
 
 def test_what_is_no_document_is_named(it: Rules) -> None:

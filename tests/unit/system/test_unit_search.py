@@ -11,6 +11,7 @@ from maestro.messages.answers import Code
 from maestro.messages.questions import FindUnits
 from maestro.rules.document import Document
 from maestro.rules.unit import Unit, UnitState
+from maestro.system import pages
 from maestro.system.unit_search import TOLD, UnitSearch
 
 DOC = cast("Document", SimpleNamespace(id="d1", system_id="sysA"))
@@ -63,6 +64,18 @@ def counts(page: dict[str, Any], group: str) -> dict[str, int]:
 def test_units_are_found(asked: dict[str, Any], fitting: list[int]) -> None:
     assert positions(**asked) == fitting
     assert search(**asked)["matched"] == len(fitting)
+
+
+def test_a_page_ends_before_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MAX_ANSWER", 1)
+    shown, after = [], 0
+    for _ in range(3):
+        page = search(process="monthly.request", after=after)
+        assert (len(page["units"]), page["matched"], page["total"]) == (1, 3, 4)
+        shown.append(page["units"][0]["position"])
+        after = page["next"]
+    assert (shown, after) == ([0, 1, 3], None)
+    assert search(after=9)["next"] is None
 
 
 def test_a_count_says_what_another_choice_would_show() -> None:
