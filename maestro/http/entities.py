@@ -116,8 +116,7 @@ class Entities:
 
     async def explained(self, asked: Asked) -> list[dict[str, Any]]:
         """Return the evidence of units (`Evidence.explained`)."""
-        async with self._places:
-            return await self._evidence.explained(asked)
+        return await self._evidence.explained(asked)
 
     @property
     def outcomes(self) -> Outcomes:

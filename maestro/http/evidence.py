@@ -5,6 +5,7 @@ The gateway asks Domain and Process Memory itself when somebody looks (semantics
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -15,12 +16,19 @@ from maestro.platform import Platform, SiblingError, SiblingUnreachable
 from maestro.platform.errors import WrongShapeError
 from maestro.platform.history import Rows
 from maestro.platform.rows import ReadRow, read_row
-from maestro.system.deadline import PROMPT_TRIES, promptly
+from maestro.system.deadline import PROMPT_TRIES, SHARE, promptly
 
 #: Answers held at once: each may be of megabytes.
 AT_ONCE: Final = 2
+#: Pages that are explained at once; each holds which rows are changed.
+PAGES: Final = 2
+#: How often the time of one answer a page may take: 16 s by default, and callers wait for 30.
+PAGE_TIMES: Final = 2
 #: Rows shown of one unit.
 SHOWN: Final = 20
+
+NO_DATASET: Final = "Process Memory has no dataset of it"
+NOT_LOOKED_AT: Final = "it was not looked at in the time that a page has: ask again, for fewer units"
 
 
 class UnitAsked(Struct, rename="camel"):
@@ -45,61 +53,80 @@ class Asked(Struct, rename="camel"):
 
 
 class Evidence:
-    """Explains units. `timeout`: seconds that a page may take."""
+    """Explains units. `timeout`: seconds that a system's answer may take; a sibling gets part of it for each answer.
+
+    The time in which an answer waits for its place is not the sibling's: the page as a whole has a bound.
+    """
 
     def __init__(self, platform: Platform, timeout: float) -> None:
         self._platform = platform
         self._timeout = timeout
+        self._longest = timeout * SHARE * PAGE_TIMES
+        self._pages = asyncio.Semaphore(PAGES)
         self._places = asyncio.Semaphore(AT_ONCE)
 
     async def explained(self, asked: Asked) -> list[dict[str, Any]]:
-        """Return each unit with the rows that it read and that are changed; a `problem` where a sibling does not say.
+        """Return each unit with the rows that it read and that are changed; a `problem` where that is not known.
 
         `addsRows`: rows that its computation created; a replay will add them again, not replace them.
         """
+        told = [_untold(unit) for unit in asked.units]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._longest), self._pages:
+                await self._explain(asked, told)
+        return told
+
+    async def _explain(self, asked: Asked, told: list[dict[str, Any]]) -> None:
+        """Put into `told` what is known of each unit, as soon as it is."""
         causes = {unit.missed or (asked.held_instance,) for unit in asked.units}
         names = {name for found in causes for name in found if name}
         changed = dict(zip(names, await asyncio.gather(*(self._changed(asked, name) for name in names)), strict=True))
-        return list(await asyncio.gather(*(self._unit(unit, changed, asked.held_instance) for unit in asked.units)))
+
+        async def explain(unit: UnitAsked, shown: dict[str, Any]) -> None:
+            known = [changed[name] for name in unit.missed or (asked.held_instance,) if name in changed]
+            shown |= await self._unit(unit, known)
+
+        await asyncio.gather(*map(explain, asked.units, told))
 
     async def _changed(self, asked: Asked, instance_id: str) -> frozenset[int] | str:
         """Return the base keys of the rows that an instance's commit changes, or why they are not known."""
         try:
-            async with promptly("domain", "entities", self._timeout), self._places:
+            async with self._places, promptly("domain", "entities", self._timeout):
                 footprint = await self._platform.domain.footprint(asked.system_id, instance_id, tries=PROMPT_TRIES)
         except SiblingError as problem:
             return str(problem)
         return frozenset(base for base, _ in footprint.rows(asked.branch))
 
-    async def _unit(self, unit: UnitAsked, changed: dict[str, frozenset[int] | str], held: str) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
-            "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": "",
-        }  # fmt: skip
-        causes = [changed[name] for name in unit.missed or (held,) if name in changed]
-        unknown = _first(cause for cause in causes if isinstance(cause, str))
+    async def _unit(self, unit: UnitAsked, causes: Sequence[frozenset[int] | str]) -> dict[str, Any]:
+        """Return what is known of a unit; `causes`: the rows that its causes change, or why they are not known."""
         keys = [cause for cause in causes if not isinstance(cause, str)]
         try:
-            async with promptly("process_memory", "head", self._timeout), self._places:
-                rows = await self._platform.process_memory.dataset(unit.computation, tries=PROMPT_TRIES)
+            async with self._places:
+                async with promptly("process_memory", "head", self._timeout):
+                    rows = await self._platform.process_memory.dataset(unit.computation, tries=PROMPT_TRIES)
                 if rows is None:
-                    return shown | {"problem": "Process Memory has no dataset of it"}
+                    return {"problem": NO_DATASET}
                 read, created = await _changed_of(rows, unit.branch, keys)
         except SiblingError as problem:
-            return shown | {"problem": str(problem)}
+            return {"problem": str(problem)}
         except (WrongShapeError, msgspec.DecodeError, RecursionError) as problem:
-            return shown | {
-                "problem": str(SiblingUnreachable("process_memory", "head", f"not the agreed answer: {problem}"))
-            }
-        return shown | {
+            return {"problem": str(SiblingUnreachable("process_memory", "head", f"not the agreed answer: {problem}"))}
+        return {
             "read": [
                 {"type": row.type, "id": row.id, "branch": row.branch, "version": row.writer, "wrote": row.wrote}
                 for row in read[:SHOWN]
             ],
             "rows": len(read),
             "addsRows": created,
-            "problem": unknown,
+            "problem": _first(cause for cause in causes if isinstance(cause, str)),
         }
+
+
+def _untold(unit: UnitAsked) -> dict[str, Any]:
+    return {
+        "instanceId": unit.instance_id, "branch": unit.branch, "named": unit.named, "missed": list(unit.missed),
+        "computation": unit.computation, "read": [], "rows": 0, "addsRows": 0, "problem": NOT_LOOKED_AT,
+    }  # fmt: skip
 
 
 async def _changed_of(rows: Rows, branch: str, keys: Sequence[frozenset[int]]) -> tuple[list[ReadRow], int]:

@@ -1,10 +1,11 @@
 """Why a unit is in a document: the rows that it read and that are changed."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from maestro.http.evidence import AT_ONCE, Asked, Evidence, UnitAsked
+from maestro.http.evidence import AT_ONCE, NOT_LOOKED_AT, Asked, Evidence, UnitAsked
 from maestro.platform import Platform, history
 from maestro.platform.history import Rows
 from maestro.platform.process_memory import ProcessMemory
@@ -69,6 +70,42 @@ async def test_few_answers_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> 
         found = await explained(siblings, *(UnitAsked(name, "master", "both", (), name) for name in names))
     assert [one["rows"] for one in found] == [1] * 50
     assert most == AT_ONCE
+
+
+async def test_the_time_in_which_a_look_waits_for_its_place_is_not_the_siblings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a page the last units came to nothing where each answer was slow, and none too slow."""
+
+    async def slow(*_: object, **__: object) -> Rows:
+        await asyncio.sleep(0.4)
+        return {}
+
+    monkeypatch.setattr(ProcessMemory, "dataset", slow)
+    async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
+        units = [UnitAsked(f"p{number}", "master", "both", (), f"p{number}") for number in range(10)]
+        found = await Evidence(platform, 2.0).explained(Asked("sysA", "c", "master", 10, units, None))
+    assert [one["problem"] for one in found] == [""] * 10
+
+
+async def test_what_was_not_looked_at_in_the_time_of_a_page_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hanging(*_: object, **__: object) -> Rows:
+        await asyncio.sleep(3600)
+        return {}
+
+    monkeypatch.setattr(ProcessMemory, "dataset", hanging)
+    async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
+        units = [UnitAsked(f"p{number}", "master", "both", (), f"p{number}") for number in range(50)]
+        evidence = Evidence(platform, 0.25)
+        async with asyncio.timeout(20):
+            pages = await asyncio.gather(
+                *(evidence.explained(Asked("sysA", "c", "master", 50, units, None)) for _ in range(4))
+            )
+    for found in pages:
+        assert [one["instanceId"] for one in found] == [unit.instance_id for unit in units]
+        assert found[-1]["problem"] == NOT_LOOKED_AT
+        assert all(one["problem"] and not one["rows"] for one in found)
+    assert "no answer within 0.2 s" in pages[0][0]["problem"]
 
 
 async def test_a_row_that_is_none_is_said() -> None:
