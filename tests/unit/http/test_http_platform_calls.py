@@ -11,6 +11,7 @@ from maestro.http.app import create_app
 from maestro.http.server import serve_http
 from maestro.messages.answers import Answer, Code
 from maestro.messages.questions import PersistSync, Question, ReportReplayFailure
+from maestro.rules.ids import document_id
 from tests.unit.http.conftest import SETTINGS, Client
 from tests.unit.http.fake_actor_client import FakeActorClient
 
@@ -182,6 +183,47 @@ async def test_failure_is_reported_to_its_system(
     reply = await client.post(FAILURE, body)
     assert (reply.status, reply.json) == (200, {"message": "ok"})
     assert actor_client.asked == [(system, ReportReplayFailure(body), 0.5)]
+
+
+#: What a version of the platform to come may send besides, each like a name that Maestro knows.
+ALIKE = ("instancId", "InstanceID", "systemID", "system_id", "names", "tags", "branchs", "scopes", "timestmp",
+         "reprocesing", "queues", "Queue", "statuss", "limits", "users", "reasons", "digst", "budgets")  # fmt: skip
+
+
+@pytest.mark.parametrize("left_out", ["", "name", "tag", "branch", "scope", "timestamp", "reprocessing"])
+async def test_no_call_of_the_platforms_services_is_refused_for_a_name_like_ours(
+    client: Client, actor_client: FakeActorClient, left_out: str
+) -> None:
+    """They cannot ask anybody what was meant; a person's call is refused."""
+    actor_client.answers[PersistSync] = Answer(Code.OK, b'{"status":"commited"}')
+    known = {"name": "x", "tag": "t", "branch": "b", "scope": "execution", "timestamp": None, "reprocessing": None}
+    event = {"systemId": "sysA", "instanceId": "i1", **dict.fromkeys(ALIKE, "x"), **known}
+    event.pop(left_out, None)
+    more = "&".join(f"{name}=x" for name in ALIKE)
+    assert (await client.get(f"/v1.0.0/gateway/sysA/proceed?{more}")).status == 200
+    assert (await client.post(f"{HANDLER}?queue=persist.sysA.queue&{more}")).status == 200
+    assert (await client.post(f"{SYNC}?{more}", orjson.dumps(event))).status == 200
+    assert (await client.post(f"{FAILURE}?{more}", orjson.dumps(event))).status == 200
+    assert (await client.get(f"/v1.0.0/reprocessing/sysA/pending?{more}")).status == 200
+
+
+#: All names that the platform has for its own things: an event's, and a document's.
+NAMES = ("name", "systemId", "instanceId", "tag", "branch", "scope", "timestamp", "reprocessing", "referenceDate",
+         "reference_date", "payload", "version", "image", "idempotencyKey", "appOrigin", "owner", "reproduction",
+         "processId", "operationId", "processChainId", "instance_id", "system_id", "forking", "pendingEvent", "origin",
+         "events", "history", "userId", "userName", "token", "client")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_no_call_of_the_platforms_ui_is_refused_for_a_name_of_the_platforms(client: Client, name: str) -> None:
+    """One at a time: of many names of one request only the first are compared."""
+    id_ = document_id("sysA", b"0123456789")
+    body = orjson.dumps({"user": "ana", name: "x"})
+    for action in ("approve", "skip"):
+        assert (await client.post(f"/v1.0.0/reprocessing/{id_}/{action}?{name}=x", body)).status == 200
+    assert (await client.post(f"/v1.0.0/reprocessing/set_status?id={id_}&status=finished&{name}=x")).status == 200
+    for query in ("", "status=&", "status=finished&"):
+        assert (await client.get(f"/v1.0.0/reprocessing/sysA/find?{query}{name}=x")).status == 200
 
 
 @pytest.mark.parametrize("code", [Code.NOT_FOUND, Code.CONFLICT])
