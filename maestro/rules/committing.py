@@ -118,7 +118,7 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     beside = owner_of(system, case).beside
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
     if (absent or proof.finding in HARMLESS) and not beside:
-        case.perhaps = not absent
+        case.perhaps, case.absent = not absent, absent
         return _again(system, case, step)
     wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
     case.unknown_since = case.unknown_since or system.now

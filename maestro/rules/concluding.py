@@ -233,7 +233,7 @@ def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: S
 
 def _forget_former(system: System, case: Case, step: Step) -> None:
     """A held commit that was in doubt and was called again is proved not to be made: that holds for both calls."""
-    former = system.doubts.get(case.key) if case.use is Use.HELD and case.tries else None
+    former = system.doubts.get(case.key) if case.use is Use.HELD and case.absent else None
     if former is not None and not former.open:
         former.called_again = True
         step.save(SaveDoubt(former))
@@ -241,10 +241,6 @@ def _forget_former(system: System, case: Case, step: Step) -> None:
 
 def _as_it_may_be(system: System, case: Case, conclusion: Conclusion | None) -> Conclusion | None:
     """Return what is concluded: of what is to end nothing is begun, what a former call may have made is in doubt."""
-    former = system.doubts.get(case.key) if case.use is Use.HELD else None
-    if conclusion is Conclusion.CALL and former is not None and former.open:
-        case.cause, case.perhaps = former.reason_given, False  # it is in doubt again: another one was made since
-        return Conclusion.REFUSED
     if case.use is not Use.EVENT and (case.state is CaseState.TO_CALL or conclusion is Conclusion.CALL):
         doc = system.documents[case.key]
         if doc.ending is not None or doc.cancelling:

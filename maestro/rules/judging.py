@@ -249,9 +249,9 @@ def on_judging_failed(system: System, delivery: Delivery, fact: facts.JudgingFai
 def on_canary_asked(system: System, fact: facts.CanaryAsked, step: Step) -> None:
     """Put the question again, now or later; or it is the event's own fault."""
     trouble = system.troubles.get(JUDGING)
-    ruling = outage.rule(system, fact, step)
-    if ruling is None or trouble is None or system.judged is None:
+    if trouble is None or system.judged is None or system.judging_stage is not JudgingStage.TROUBLE:
         return
+    ruling = outage.rule(system, fact, step)
     if ruling is Ruling.AGAIN:
         _ask(system, system.judged, step)
     elif ruling is Ruling.FAULT:

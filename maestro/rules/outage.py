@@ -100,6 +100,7 @@ def answered(system: System, what: str) -> None:
     if trouble is not None:
         for sibling in _SAY_IMPACT:
             trouble.failed.pop(sibling, None)
+            trouble.cleared.discard(sibling)
 
 
 def over(system: System, what: str) -> None:

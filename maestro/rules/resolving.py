@@ -116,7 +116,8 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
 
     That there are no rows proves nothing here: other commits were made since, and may have replaced them. And nothing
     is made again that may be under way, not even what is harmless; nor a held commit over what was committed since, for
-    the data it carries is older. A replay is sent again then.
+    the data it carries is older. A replay is sent again then. Beside a run without lock others are committed, whose rows
+    it would undo.
     """
     fact = system.retries.pop(proof.token)
     doubt = _open_doubt(system, fact.id)
@@ -124,7 +125,7 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
         return fact
     if proof.finding is Finding.ROWS and concluding.only_doubt(system, doubt) and young_enough(system, proof.began):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
-    elif proof.finding in HARMLESS and doubt.ended and not (doubt.use is Use.HELD and _is_overtaken(system, doubt)):
+    elif proof.finding in HARMLESS and doubt.ended and _stays_harmless(system, doubt):
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)
     else:
         message = f"commit in doubt: of {doubt.instance_id}; resolve {doubt.key} first"
@@ -133,9 +134,11 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
     return fact
 
 
-def _is_overtaken(system: System, doubt: Doubt) -> bool:
-    """Whether another commit was made since the one in doubt was begun, or is being made."""
-    return doubt.overtaken or any(True for _ in committing.under_way(system))
+def _stays_harmless(system: System, doubt: Doubt) -> bool:
+    """Whether no other commit was or will be made between the one in doubt and the one that would be made again."""
+    if system.documents[doubt.document].forking:
+        return False
+    return doubt.use is not Use.HELD or not (doubt.overtaken or any(True for _ in committing.under_way(system)))
 
 
 def _open_doubt(system: System, document_id: str) -> Doubt | None:

@@ -9,7 +9,7 @@ from maestro.rules import commands as do
 from maestro.rules import concluding, facts, resolving
 from maestro.rules.delivery import Verdict
 from maestro.rules.document import Stage
-from maestro.rules.doubt import CommitEnd, Finding
+from maestro.rules.doubt import CommitEnd, Finding, Use
 from maestro.rules.ledger import Footprint
 from maestro.rules.ledger_book import Scope
 from maestro.rules.status import Status
@@ -989,6 +989,17 @@ def test_nor_over_one_that_is_being_made_while_the_proof_is_looked_for() -> None
     assert m.only(do.Reply).code is Code.CONFLICT
 
 
+def test_nor_while_another_one_is_left_to_a_person() -> None:
+    m = held_in_doubt()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.UNPROVABLE)
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    assert m.only(do.Reply).code is Code.CONFLICT
+
+
 def test_nor_over_one_that_was_made_before_it_was_called_again() -> None:
     m = held_in_doubt()
     m.retry()
@@ -1029,35 +1040,65 @@ def test_after_a_crash_a_commit_in_doubt_comes_before_one_that_waits_for_it() ->
     assert m.asked(do.Commit)
 
 
-def fork_made_again() -> Driver:
-    """A fork's held commit in doubt is called again, and an event's beside it."""
+def test_one_that_another_commit_has_overtaken_before_its_run_began_is_not_called_again_and_hangs_nobody() -> None:
+    m = held_in_doubt()
+    m.hold("i2", P2, id_="d2", fork=True)
+    m.notified()
+    m.start_impact()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.queues_updated()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.override("failure", "d2")
+    m.end()
+    assert [doubt.key for doubt in m.system.open_doubts] == ["d1", "d2"]
+    m.start()
+    m.end()
+    assert (m.doc.status, m.system.cases) == (Status.ABORTED_PERSIST, {})
+    assert calls(m, do.CommitHeld) == 2
+    m.arrive("e2")
+    assert m.asked(do.AskImpact)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_what_was_not_sent_again_is_not_proved_not_to_be_made(*, once: bool) -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
+    for _ in range(1 if once else m.rules.commit_tries):
+        m.commit_ends(CommitEnd.NO_DOMAIN, do.CommitHeld)
+        if once:
+            m.cancel()
+        m.wake()
+    m.end()
+    m.commit("e")
+    m.restart()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    assert m.only(do.Reply).code is Code.CONFLICT
+
+
+@pytest.mark.parametrize("use", [Use.HELD, Use.REPLAY])
+def test_beside_a_run_without_lock_nothing_is_harmless_to_make_again(use: Use) -> None:
     m = Driver()
     m.hold("i1", P1, fork=True)
     m.start()
-    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    if use is Use.REPLAY:
+        m.held_committed()
+        m.sent()
+        m.result("r1", "p1")
+        m.replay_impact()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld if use is Use.HELD else do.CommitReplay)
     m.proof(Finding.UNPROVABLE)
     m.end()
     m.retry()
     m.proof(Finding.HARMLESS)
-    m.notified()
-    m.start_impact()
-    m.arrive("e1")
-    m.impact(footprint=Footprint())
-    m.queues_updated()
-    return m
-
-
-def test_one_that_another_commit_has_overtaken_is_not_called_again_and_hangs_nobody() -> None:
-    m = fork_made_again()
-    m.commit_ends(CommitEnd.NOT_BEGUN, do.CommitHeld)
-    due = next(one for one in m.commands if isinstance(one, do.WakeAt) and one.topic is do.Topic.COMMIT)
-    m.committed()
-    m.tell(facts.Woken(due.topic, due.key))
-    m.end()
-    assert (m.doc.status, m.system.cases) == (Status.ABORTED_PERSIST, {})
-    assert [doubt.key for doubt in m.system.open_doubts] == ["d1"]
-    m.arrive("e2")
-    assert m.asked(do.AskImpact)
+    assert m.only(do.Reply).code is Code.CONFLICT
+    (doubt,) = m.system.open_doubts
+    m.tell(facts.DoubtResolved(doubt.key, "make_again", "ana", m.ticket(), "nothing else was changed"))
+    m.retry()
+    assert m.doc.status is Status.APPROVED
 
 
 def test_one_that_was_called_again_and_is_proved_not_to_be_made_is_in_doubt_no_more() -> None:

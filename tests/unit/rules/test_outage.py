@@ -492,3 +492,37 @@ def test_nor_is_one_that_answers_a_run_while_another_one_is_away(m: Driver) -> N
     run_fails(m)  # for a moment
     canary(m, answered=False)
     assert m.doc.ending is None
+
+
+def test_a_wake_up_from_before_and_a_canarys_late_answer_disturb_no_question(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=False)
+    due = next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+    m.arrive("i2")
+    m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
+    fails(m)
+    m.now = due.at
+    m.tell(facts.Woken(due.topic, due.key))
+    m.impact(P1)
+    canary(m, answered=True)
+    m.origins()
+    assert m.doc.status is Status.PENDING
+
+
+def test_a_sibling_that_answered_since_is_asked_once_more_when_it_fails_again(m: Driver) -> None:
+    m.arrive("i1")
+    fails(m)
+    canary(m, answered=True)
+    m.impact(P1)
+    fails(m, "processMemory")
+    canary(m, answered=False)
+    wait(m)
+    m.impact(P1)
+    fails(m, "processMemory")
+    canary(m, answered=False)
+    wait(m)
+    fails(m)
+    canary(m, answered=True)
+    assert not m.asked(do.DeadLetterEvent)
+    assert m.asked(do.AskImpact)
