@@ -330,5 +330,10 @@ async def stage(
     try:
         await it.open()
         yield it
-    finally:
-        await it.close()
+    except BaseException as problem:
+        try:
+            await it.close()
+        except Exception as closing:  # noqa: BLE001 - what failed first is what is wrong
+            problem.add_note(f"while the stage was closed: {closing!r}")
+        raise
+    await it.close()
