@@ -18,7 +18,7 @@ from maestro.rules.unit import UnitState
 #: Domain says so when a commit failed; other errors of an instance say nothing of its commit.
 DOMAIN_FAILED = "system.process.persist"
 #: Resolved doubts that are kept, so that what comes back from an error queue is known.
-RESOLVED_KEPT = 10_000
+RESOLVED_KEPT = 1_000
 
 
 def on_commit_failed(system: System, fact: facts.CommitFailed, step: Step) -> None:
