@@ -116,8 +116,8 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
 
     That there are no rows proves nothing here: other commits were made since, and may have replaced them. And nothing
     is made again that may be under way, not even what is harmless; nor a held commit over what was committed since, for
-    the data it carries is older. A replay is sent again then. Beside a run without lock others are committed, whose rows
-    it would undo.
+    the data it carries is older. A replay is sent again then. Beside a run without lock others are committed, and it
+    would undo them.
     """
     fact = system.retries.pop(proof.token)
     doubt = _open_doubt(system, fact.id)
