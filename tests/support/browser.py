@@ -25,7 +25,8 @@ _LOOK = 0.03
 _ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--force-device-scale-factor=1", "--lang=en-US",
+    "--force-device-scale-factor=1", "--lang=en-US", "--renderer-process-limit=1",
+    "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
 )  # fmt: skip
 #: What can be pressed, chosen or typed into, with its name: text, label, or aria-label.
 _FIND = """
