@@ -19,6 +19,7 @@ from maestro.rules.ledger_book import Scope
 from maestro.rules.machine import Machine
 from maestro.rules.state import Rules, System
 from maestro.rules.status import GIVEN_UP, Status
+from maestro.rules.step import Step
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
 from maestro.system.repository import Repository
@@ -124,8 +125,8 @@ class Host:
 
     # --- facts and commands ----------------------------------------------------------------------------------------
 
-    def tell(self, fact: facts.Fact, body: bytes | None = None) -> None:
-        """Let a fact happen."""
+    def tell(self, fact: facts.Fact, body: bytes | None = None) -> Step:
+        """Let a fact happen; return what follows."""
         step = self.machine.handle(fact, self.now)
         arrived = self.system.last_arrived
         if isinstance(fact, facts.EventArrived) and body is not None and arrived is not None and not arrived.done:
@@ -140,6 +141,7 @@ class Host:
                 self.begin(command)
             else:
                 (self.synced if command.needs is Needs.SYNCED else self.stored).append(command)
+        return step
 
     def flush(self, *, durable: bool) -> None:  # noqa: C901 - the checks of one transaction, one after the other
         """Store what is to be saved, check it, and begin what waited for it."""
