@@ -6,21 +6,23 @@ import time
 import traceback
 from collections import Counter
 
-from tests.random_driver.walk import walk
+from tests.random_driver import doubts, walk
 
 
 def main() -> int:
     """Walk the seeds asked for; return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.random_driver", description=__doc__)
     parser.add_argument("--seeds", default="0..2000", help="A..B: from A up to, not including, B")
+    parser.add_argument("--doubts", action="store_true", help="walks whose commits end in doubt")
     parser.add_argument("--trace", action="store_true", help="print where it broke")
     arguments = parser.parse_args()
     first, _, last = arguments.seeds.partition("..")
     began, failures, steps = time.perf_counter(), Counter[str](), 0
+    walk_one = doubts.walk if arguments.doubts else walk.walk
     seeds = range(int(first), int(last or int(first) + 1))
     for seed in seeds:
         try:
-            steps += walk(seed)
+            steps += walk_one(seed)
         except Exception as problem:  # noqa: BLE001 - whatever breaks, the seed is the finding
             failures[f"{type(problem).__name__}: {str(problem)[:50]}"] += 1
             print(f"seed {seed}: {type(problem).__name__}: {str(problem)[:300]}")  # noqa: T201 - a command line tool

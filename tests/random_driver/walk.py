@@ -14,11 +14,12 @@ from maestro.messages.decisions import Budget
 from maestro.rules import commands as do
 from maestro.rules import facts, identity, reconsidering, rendering, resolving
 from maestro.rules.commands import Needs
-from maestro.rules.doubt import CommitEnd, Finding, Word
+from maestro.rules.doubt import CommitEnd, Doubt, Finding, Word
 from maestro.rules.ledger_book import Scope
 from maestro.rules.machine import Machine
 from maestro.rules.state import Rules, System
 from maestro.rules.status import GIVEN_UP, Status
+from maestro.rules.step import Step
 from maestro.store.base import Put
 from maestro.store.memory import MemoryStore
 from maestro.system.repository import Repository
@@ -27,6 +28,8 @@ from tests.random_driver.platform import Platform, Run
 
 STEPS, PATIENCE = 1500, 60_000
 TIMEOUT = 40.0
+#: After these Domain may have stored the data all the same.
+PERHAPS_STORED = (CommitEnd.REFUSED, CommitEnd.LOST)
 #: Statuses under which nothing but an approved held commit may be made (I3), for a document with lock.
 HOLDING = ("approved", "running", "paused")
 
@@ -122,8 +125,8 @@ class Host:
 
     # --- facts and commands ----------------------------------------------------------------------------------------
 
-    def tell(self, fact: facts.Fact, body: bytes | None = None) -> None:
-        """Let a fact happen."""
+    def tell(self, fact: facts.Fact, body: bytes | None = None) -> Step:
+        """Let a fact happen; return what follows."""
         step = self.machine.handle(fact, self.now)
         arrived = self.system.last_arrived
         if isinstance(fact, facts.EventArrived) and body is not None and arrived is not None and not arrived.done:
@@ -138,6 +141,7 @@ class Host:
                 self.begin(command)
             else:
                 (self.synced if command.needs is Needs.SYNCED else self.stored).append(command)
+        return step
 
     def flush(self, *, durable: bool) -> None:  # noqa: C901 - the checks of one transaction, one after the other
         """Store what is to be saved, check it, and begin what waited for it."""
@@ -263,26 +267,42 @@ class Host:
     def commits(self, instance: str, token: int, made: facts.Fact, document: str = "") -> None:
         """Domain persist: not idempotent. It may store and say no, or not be heard of."""
         run = self.platform.runs[instance]
-        if instance in self.recorded and not document and instance not in self.excused and run.messages < 2:
+        if instance in self.recorded and not document and not self.may_be_stored_twice(run):
             raise Broken(f"I7: {instance} is recorded as committed, and committed again")
+        end = self.end_of_commit(document)
+        stores = end is None or (end in PERHAPS_STORED and self.dice.random() < 0.5)
+        answer = made if end is None else facts.CommitFailed(token, end, f"domain: {end}")
+        self.persists(run, document, answer, stores=stores)
+
+    def end_of_commit(self, _document: str) -> CommitEnd | None:
+        """Say how a call of a commit ends; None: with `ok`."""
         ends = (CommitEnd.REFUSED, CommitEnd.LOST, CommitEnd.NOT_BEGUN)
-        end = self.dice.choice(ends) if self.unkind and self.dice.random() < 0.08 else None
-        stores = end is None or (end is not CommitEnd.NOT_BEGUN and self.dice.random() < 0.5)
+        return self.dice.choice(ends) if self.unkind and self.dice.random() < 0.08 else None
+
+    def persists(self, run: Run, document: str, answer: facts.Fact, *, stores: bool) -> None:
+        """Domain is called: it stores the run's data, or does not, and is heard of."""
 
         def store() -> None:
             if document:
-                self.guarded(document, f"the commit of {instance}")
-            run.stored += 1
-            log = self.platform.log
-            if run.stored > 1 and instance not in self.excused and run.messages < 2:
-                if not run.harmless:
-                    raise Broken(f"I7: {instance} is stored {run.stored} times")
-                if log[-1] != instance:
-                    raise Broken(f"I7: {instance} is stored again, over {log[-1]}")
-            log.append(instance)
+                self.guarded(document, f"the commit of {run.id}")
+            self.store_data(run)
 
-        answer = made if end is None else facts.CommitFailed(token, end, f"domain: {end}")
         self.call(lambda: answer, store if stores else None)
+
+    def store_data(self, run: Run) -> None:
+        """Domain stores a run's data. Twice only what changes nothing the second time."""
+        run.stored += 1
+        log = self.platform.log
+        if run.stored > 1 and not self.may_be_stored_twice(run):
+            if not run.harmless:
+                raise Broken(f"I7: {run.id} is stored {run.stored} times")
+            if log[-1] != run.id:
+                raise Broken(f"I7: {run.id} is stored again, over {log[-1]}")
+        log.append(run.id)
+
+    def may_be_stored_twice(self, run: Run) -> bool:
+        """Whether nothing follows from a second commit: that was lost or wanted, or there are several messages."""
+        return run.id in self.excused or run.messages > 1
 
     def send(self, id_: str, token: int, *, unkind: bool) -> None:
         """Event Manager: a replay runs and persists, or fails, or never does."""
@@ -316,6 +336,15 @@ class Host:
             raise Broken(f"I6: {what} of {document} happens while nothing is locked ({row['status']})")
 
     # --- what may happen ----------------------------------------------------------------------------------------------
+
+    def begin_run(self) -> Run:
+        """Somebody starts a process."""
+        return self.platform.begin()
+
+    def event_comes(self, twice: float = 0.0) -> None:
+        """A process persists; its event may be there twice."""
+        run = self.begin_run()
+        self.publish(run, f"m-{run.id}", self.platform.event(run), times=1 + (self.dice.random() < twice))
 
     def publish(self, run: Run, id_: str, event: bytes, times: int = 1) -> None:
         """The broker accepts an event."""
@@ -428,11 +457,8 @@ class Host:
     def settle(self) -> None:
         """Somebody has all of it decided: doubts by looking, what is pending approved, what rests resumed."""
         for doubt in resolving.known_doubts(self.system):
-            if not any(call.act for call in self.calls):
-                made = self.platform.runs[doubt.instance_id].stored > 0
-                self.tickets += 1
-                word = Word.MADE if made else Word.MAKE_AGAIN
-                self.tell(facts.DoubtResolved(doubt.key, word, "ana", self.tickets, "looked"))
+            if not self.persisting:
+                self.say_the_truth(doubt)
         for doc in list(self.system.live.values()):
             if doc.status is Status.PENDING:
                 self.ask(facts.Approved, doc.id)
@@ -441,6 +467,17 @@ class Host:
                 self.ask(facts.ResumeAsked, doc.id)
             elif doc.status is Status.PAUSED:
                 self.ask(facts.ResumeAsked, doc.id)
+
+    @property
+    def persisting(self) -> bool:
+        """Whether something may still be stored: who looks now has not seen the end of it."""
+        return any(call.act for call in self.calls)
+
+    def say_the_truth(self, doubt: Doubt) -> None:
+        """Somebody has looked whether a commit in doubt was made, and says so."""
+        word = Word.MADE if self.platform.runs[doubt.instance_id].stored else Word.MAKE_AGAIN
+        self.tickets += 1
+        self.tell(facts.DoubtResolved(doubt.key, word, "ana", self.tickets, "looked"))
 
     @property
     def quiet(self) -> bool:
@@ -524,8 +561,7 @@ def _from_outside(host: Host, dice: Random) -> None:
     """Something comes from outside: an event, a decision, a fault."""
     what = dice.random()
     if what < 0.35:
-        run = host.platform.begin()
-        host.publish(run, f"m-{run.id}", host.platform.event(run), times=1 + (dice.random() < 0.1))
+        host.event_comes(twice=0.1)
     elif not host.up:
         return
     elif what < 0.8:
