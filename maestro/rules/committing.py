@@ -58,8 +58,8 @@ def resume(system: System, use: Use, key: str, instance_id: str, step: Step) -> 
     cause = "Maestro ended while the commit was under way"
     case = Case(use, key, instance_id, CaseState.DOUBT, since=system.now, cause=cause, calls=2)
     system.cases[case.what] = case
+    case.perhaps = system.rules.commit_repeatable or owner_of(system, case).repeated
     if system.rules.commit_repeatable:
-        case.perhaps = True
         _pause(system, case, 0.0, step)
     else:
         _ask(system, case, step)
@@ -110,7 +110,7 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     case.token = 0
     _count_heard(system, case, proof.finding)
     alone = only_commit(system, case) and young_enough(system, proof.began)
-    if proof.finding is Finding.ROWS and alone:
+    if proof.finding is Finding.ROWS and alone and _is_over(system, case):
         return Conclusion.MADE
     if not has_ended(system, case):
         _look_again(system, case, step)
@@ -118,7 +118,7 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     beside = owner_of(system, case).beside
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
     if (absent or proof.finding in HARMLESS) and not beside:
-        case.perhaps, case.absent = not absent, absent
+        case.perhaps = not absent
         return _again(system, case, step)
     wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
     case.unknown_since = case.unknown_since or system.now
@@ -136,7 +136,7 @@ def after_outcome(system: System, case: Case, fact: facts.InstanceEnded, step: S
     if case.state is CaseState.CALLED:
         return None  # the call's answer is awaited: what it changes is not over before
     if fact.stored:
-        return Conclusion.MADE if only_commit(system, case) else None
+        return Conclusion.MADE if only_commit(system, case) and _is_over(system, case) else None
     if case.state is CaseState.DOUBT and case.calls == 1:
         case.ended = True
         if not case.token:
@@ -147,6 +147,11 @@ def after_outcome(system: System, case: Case, fact: facts.InstanceEnded, step: S
 def has_ended(system: System, case: Case) -> bool:
     """Whether nothing of the commit can be under way at Domain any more."""
     return case.ended or case.settled >= settle_time(system)
+
+
+def _is_over(system: System, case: Case) -> bool:
+    """Whether nothing can follow what was found to be made: of one that was called again it may be the former call."""
+    return not owner_of(system, case).repeated or has_ended(system, case)
 
 
 def settle_time(system: System) -> float:
@@ -218,6 +223,10 @@ def _note_beside(owner: Delivery | Document, step: Step, *, beside: bool) -> Non
     if owner.beside is beside:
         return
     owner.beside = beside
+    _save(owner, step)
+
+
+def _save(owner: Delivery | Document, step: Step) -> None:
     if isinstance(owner, Delivery):
         step.save_decided(owner)
     else:
@@ -239,16 +248,26 @@ def put_off(system: System, case: Case, step: Step) -> bool:
     return True
 
 
-def called(case: Case, token: int) -> None:
+def called(system: System, case: Case, token: int, step: Step) -> None:
     """The commit is called again."""
     case.state, case.token = CaseState.CALLED, token
     case.calls += 1
+    note_repeated(owner_of(system, case), step, repeated=case.perhaps and not system.rules.commit_repeatable)
+
+
+def note_repeated(owner: Delivery | Document, step: Step, *, repeated: bool) -> None:
+    """Note whether a former call may have made what is called now: that holds after a crash, too."""
+    if owner.repeated is not repeated:
+        owner.repeated = repeated
+        _save(owner, step)
 
 
 def made(system: System, use: Use, key: str, took: float, step: Step) -> None:
     """A commit is made: nothing of it is in doubt any more. One that took long is remembered."""
     if system.cases:
         leave(system, Case(use, key, "", CaseState.CALLED).what)
+    if use is not Use.EVENT:
+        note_repeated(system.documents[key], step, repeated=False)
     if took > system.longest_commit:
         remarkable = 3 * took > system.rules.commit_settle
         system.longest_commit = took

@@ -131,6 +131,7 @@ def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) ->
     if not made:
         said = f"the commit of {doubt.instance_id} in doubt is to be made again"
     doc.note(system.now, doubt.user, said, doubt.reason)
+    doc.repeated = not made and doubt.user == MAESTRO and not system.rules.commit_repeatable  # for it is harmless
     if doubt.use is Use.HELD:
         doc.held_committed, doc.held_begun = made, False
         if made:
@@ -200,9 +201,10 @@ def _under_way(system: System, token: int) -> Case | None:
         return Case(Use.EVENT, delivery.key, delivery.instance_id, CaseState.CALLED, token)
     for doc in system.live.values():
         if doc.token == token and doc.stage is Stage.HELD_COMMIT:
-            return Case(Use.HELD, doc.id, doc.held_instance, CaseState.CALLED, token)
+            return Case(Use.HELD, doc.id, doc.held_instance, CaseState.CALLED, token, perhaps=doc.repeated)
         if doc.token == token and doc.stage is Stage.REPLAY_COMMIT and doc.current is not None:
-            return Case(Use.REPLAY, doc.id, doc.current.result_instance, CaseState.CALLED, token)
+            instance_id = doc.current.result_instance
+            return Case(Use.REPLAY, doc.id, instance_id, CaseState.CALLED, token, perhaps=doc.repeated)
     return None
 
 
@@ -233,7 +235,7 @@ def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: S
 
 def _forget_former(system: System, case: Case, step: Step) -> None:
     """A held commit that was in doubt and was called again is proved not to be made: that holds for both calls."""
-    former = system.doubts.get(case.key) if case.use is Use.HELD and case.absent else None
+    former = system.doubts.get(case.key) if case.use is Use.HELD else None
     if former is not None and not former.open:
         former.called_again = True
         step.save(SaveDoubt(former))
@@ -252,7 +254,7 @@ def _call(system: System, case: Case, step: Step) -> None:
     _note_begun(system, case, step, begun=True)
     if case.use is Use.EVENT:
         judging.order_commit(system, system.deliveries[case.key], step, again=True)
-        committing.called(case, system.judging_token)
+        committing.called(system, case, system.judging_token, step)
         return
     doc = system.documents[case.key]
     if case.use is Use.HELD:
@@ -260,7 +262,7 @@ def _call(system: System, case: Case, step: Step) -> None:
     else:
         assert doc.current is not None
         replaying.order_replay_commit(system, doc, doc.current, step, again=True)
-    committing.called(case, doc.token)
+    committing.called(system, case, doc.token, step)
 
 
 def _note_begun(system: System, case: Case, step: Step, *, begun: bool) -> None:
@@ -350,14 +352,14 @@ def _note_stored(system: System, instance_id: str, step: Step) -> None:
     """Domain's outcome may come before its `ok`: with it stored, a crash leaves no doubt."""
     delivery = system.judged
     if delivery is not None and system.judging_stage is JudgingStage.COMMIT and delivery.instance_id == instance_id:
-        delivery.stored = committing.only(system, instance_id, delivery.key, "")
+        delivery.stored = not delivery.repeated and committing.only(system, instance_id, delivery.key, "")
         step.save(SaveDelivery(delivery))
         return
     for doc in system.live.values():
         unit = doc.current
         if doc.stage is Stage.HELD_COMMIT and doc.held_instance == instance_id:
-            doc.held_stored = committing.only(system, instance_id, "", doc.id)
+            doc.held_stored = not doc.repeated and committing.only(system, instance_id, "", doc.id)
             step.save(SaveDocument(doc))
         elif doc.stage is Stage.REPLAY_COMMIT and unit is not None and unit.result_instance == instance_id:
-            unit.stored = committing.only(system, instance_id, unit.result_key, "")
+            unit.stored = not doc.repeated and committing.only(system, instance_id, unit.result_key, "")
             step.save(SaveUnit(doc, unit))

@@ -60,6 +60,9 @@ class Delivery(Struct):
     stored: bool = False
     #: Another commit was under way beside its own, and may have replaced rows of it: that none has it proves nothing.
     beside: bool = False
+    #: Its commit was called again though a former call may have made it, for that changes nothing: rows and outcomes
+    #: may be of the former call, and the last one under way all the same.
+    repeated: bool = False
     #: Its commit was in doubt, or may have been under way while a run beside it made one: it may have missed that (not
     #: stored: after a restart its rows are not known either).
     spanned: bool = False

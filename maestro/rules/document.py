@@ -131,8 +131,9 @@ class Document:
     kept: bool = False
     #: Something else of the system was committed since the result of the unit in flight was accepted.
     outdated: bool = False
-    #: Another commit was under way beside its own one, held or of a replay: see `Delivery.beside`.
+    #: Of its own commit, held or of the current replay: see `Delivery.beside` and `Delivery.repeated`.
     beside: bool = False
+    repeated: bool = False
     #: The instance whose replay named the held one as impacted: that is no unit of its own run. Empty: none did.
     held_named_by: str = ""
     #: Units that Discovery named before their own commits: they are judged once these are made.

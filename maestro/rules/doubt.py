@@ -109,8 +109,6 @@ class Case:
     ended: bool = False
     #: A former call may have made it, though it is called again: repeating it changes nothing.
     perhaps: bool = False
-    #: That there are no rows has proved that no call before the last one made it.
-    absent: bool = False
     #: Seconds for which Domain has answered other questions without a break, and when it last did.
     settled: float = 0.0
     heard_at: float = 0.0

@@ -5,6 +5,7 @@ build on what is no longer so: it is superseded, and its unit is sent again (sem
 """
 
 from maestro.messages.answers import Code
+from maestro.rules import committing
 from maestro.rules.document import MAESTRO, Document
 from maestro.rules.doubt import Doubt, Use, Word
 from maestro.rules.ending import SUPERSEDED
@@ -67,4 +68,5 @@ def supersede(system: System, doc: Document, step: Step) -> None:
         reject(system, result, SUPERSEDED, step)
         system.counters.superseded += 1
     doc.put_back_current(accepted=True)
+    committing.note_repeated(doc, step, repeated=False)
     step.save(SaveUnit(doc, unit))

@@ -7,8 +7,8 @@ from maestro.rules.delivery import Delivery, Sight, Verdict
 from maestro.rules.identity import SYNC, migrated
 
 #: Written only when they say something, and absent from rows of before there were any.
-_OPTIONAL = ("done", "waited", "parked", "replay", "not_begun", "stored", "beside", "reason", "redriven", "doubt",
-             "sight", "text_late", "reprocessing")  # fmt: skip
+_OPTIONAL = ("done", "waited", "parked", "replay", "not_begun", "stored", "beside", "repeated", "reason", "redriven",
+             "doubt", "sight", "text_late", "reprocessing")  # fmt: skip
 _optional_fields = attrgetter(*_OPTIONAL)
 
 

@@ -307,7 +307,7 @@ _HEADER = ("number", "tag", "branch", "forking", "held_instance", "status", "lin
            "announce", "total", "replayed", "cascaded", "next_turn")  # fmt: skip
 #: Written only when they say something, and absent from rows of before there were any.
 _OPTIONAL = ("held_stored", "cancel_reason", "pausing", "pause_reason", "budget_from", "budget_since", "revision",
-             "reconsidered", "kept", "outdated", "beside", "held_named_by", "sight", "text_late", "late",
+             "reconsidered", "kept", "outdated", "beside", "repeated", "held_named_by", "sight", "text_late", "late",
              "generation", "unlisted")  # fmt: skip
 
 

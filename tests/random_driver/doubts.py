@@ -67,6 +67,8 @@ class DoubtfulHost(Host):
 
     def tell(self, fact: facts.Fact, body: bytes | None = None) -> Step:
         """Let a fact happen; after it events stand in order, and none is committed beside one in doubt."""
+        if isinstance(fact, facts.StatusSet | facts.SetAside):  # what is given up by hand may end at any later time
+            self.excused |= {case.instance_id for case in self.system.cases.values()}
         before = {case.instance_id for case in self.system.cases.values() if case.state is CaseState.DOUBT}
         step = super().tell(fact, body)
         system = self.system

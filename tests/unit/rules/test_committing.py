@@ -1126,3 +1126,76 @@ def test_a_domain_whose_commits_may_be_repeated_is_not_asked_what_was_made_since
     m.impact()
     m.committed()
     assert not m.system.open_doubts
+
+
+# --- what is called again though it may be made -------------------------------------------------------------------
+
+
+def called_again(m: Driver) -> None:
+    """An event's commit that Domain refused is called again, for that is harmless; the answer is lost."""
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.HARMLESS)
+    m.wake()
+    m.commit_ends(CommitEnd.LOST)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_rows_may_be_of_the_first_call_while_the_second_is_under_way(*, crash: bool) -> None:
+    m = Driver()
+    called_again(m)
+    if crash:
+        m.restart()
+    m.proof(Finding.ROWS)
+    m.arrive("y")
+    assert not m.asked(do.AskImpact)
+    m.wake()
+    m.settles(Finding.ROWS)
+    assert m.only(do.AskImpact).instance_id == "y"
+    assert calls(m, do.Commit) == 2
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_so_may_an_outcome(*, awaited: bool) -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.HARMLESS)
+    m.wake()
+    if awaited:
+        m.tell(ended("x", stored=True))
+    m.commit_ends(CommitEnd.LOST)
+    if not awaited:
+        m.tell(ended("x", stored=True))
+    m.arrive("y")
+    assert not m.asked(do.AskImpact)
+
+
+def test_and_those_of_a_retried_run_that_a_former_run_called() -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.restart()
+    m.proof(Finding.ROWS)
+    assert not m.doc.held_committed
+    m.wake()
+    m.settles(Finding.ROWS)
+    assert m.doc.held_committed
+    assert not m.doc.repeated
+
+
+def test_a_retry_does_not_go_on_beside_a_second_call_that_may_be_under_way() -> None:
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.override("failure")
+    m.end()
+    m.retry()
+    m.proof(Finding.ROWS)
+    assert m.only(do.Reply).code is Code.CONFLICT
