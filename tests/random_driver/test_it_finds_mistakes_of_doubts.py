@@ -77,14 +77,14 @@ def store_no_doubt(plant: Plant) -> None:
 @pytest.mark.parametrize(
     ("mistake", "shown_by"),
     [
-        (repeat_beside_a_run_without_lock, 273),
+        (repeat_beside_a_run_without_lock, 522),
         (repeat_over_what_was_made_since, 57),
-        (keep_what_was_permitted_before, 108),
+        (keep_what_was_permitted_before, 175),
         (note_nothing_as_overtaken, 57),
         (call_beside_a_doubt, 18),
         (wait_for_no_end, 4),
         (take_what_is_stored_for_the_last_call, 94),
-        (note_nothing_made_beside, 4),
+        (note_nothing_made_beside, 731),
         (retry_without_a_proof, 17),
         (store_no_doubt, 0),
     ],
