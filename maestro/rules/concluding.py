@@ -131,7 +131,7 @@ def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) ->
     if not made:
         said = f"the commit of {doubt.instance_id} in doubt is to be made again"
     doc.note(system.now, doubt.user, said, doubt.reason)
-    doc.repeated = not made and doubt.user == MAESTRO and not system.rules.commit_repeatable  # for it is harmless
+    doc.repeated = not made and doubt.user == MAESTRO and not system.rules.commit_repeatable  # a person knows better
     if doubt.use is Use.HELD:
         doc.held_committed, doc.held_begun = made, False
         if made:
