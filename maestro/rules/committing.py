@@ -110,7 +110,8 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     case.token = 0
     _count_heard(system, case, proof.finding)
     alone = only_commit(system, case) and young_enough(system, proof.began)
-    if proof.finding is Finding.ROWS and alone and _is_over(system, case):
+    stored = is_stored(system, case) and only_commit(system, case)
+    if ((proof.finding is Finding.ROWS and alone) or stored) and _is_over(system, case):
         return Conclusion.MADE
     if not has_ended(system, case):
         _look_again(system, case, step)
@@ -119,6 +120,8 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     absent = alone and proof.finding in (Finding.NO_ROWS, Finding.HARMLESS_NO_ROWS)
     if (absent or proof.finding in HARMLESS) and not beside:
         case.perhaps = not absent
+        if absent:
+            note_repeated(owner_of(system, case), step, repeated=False)
         return _again(system, case, step)
     wait_for = {Finding.SILENT: inf, Finding.UNKNOWN: NEVER_KNOWN, Finding.NO_MAP: MAP_IS_READY}.get(proof.finding, 0.0)
     case.unknown_since = case.unknown_since or system.now
@@ -152,6 +155,14 @@ def has_ended(system: System, case: Case) -> bool:
 def _is_over(system: System, case: Case) -> bool:
     """Whether nothing can follow what was found to be made: of one that was called again it may be the former call."""
     return not owner_of(system, case).repeated or has_ended(system, case)
+
+
+def is_stored(system: System, case: Case) -> bool:
+    """Whether Domain's outcome came: of what is called again perhaps that of a former call."""
+    if case.use is Use.EVENT:
+        return system.deliveries[case.key].stored
+    doc = system.documents[case.key]
+    return doc.held_stored if case.use is Use.HELD else doc.current is not None and doc.current.stored
 
 
 def settle_time(system: System) -> float:

@@ -26,7 +26,7 @@ def on_commit_failed(system: System, fact: facts.CommitFailed, step: Step) -> No
     case = _under_way(system, fact.token)
     if case is not None:
         system.cases[case.what] = case
-        if _is_stored(system, case):
+        if committing.is_stored(system, case) and not committing.owner_of(system, case).repeated:
             _conclude(system, case, Conclusion.MADE, step)
         else:
             _conclude(system, case, committing.after_call(system, case, fact.end, fact.cause, step), step)
@@ -58,7 +58,7 @@ def on_instance_ended(system: System, fact: facts.InstanceEnded, step: Step) -> 
         return
     _note_stored(system, fact.instance_id, step)
     for doubt in system.open_doubts:
-        if doubt.instance_id == fact.instance_id and only_doubt(system, doubt):
+        if doubt.instance_id == fact.instance_id and only_doubt(system, doubt) and is_over(system, doubt):
             resolve(system, doubt, Word.MADE, MAESTRO, "Domain's outcome says so", step)
 
 
@@ -73,18 +73,16 @@ def give_up(system: System, case: Case, step: Step) -> None:
     _conclude(system, case, Conclusion.UNPROVED if doubtful else Conclusion.REFUSED, step)
 
 
-def _is_stored(system: System, case: Case) -> bool:
-    """Whether Domain's outcome came while the answer was awaited."""
-    if case.use is Use.EVENT:
-        return system.deliveries[case.key].stored
-    doc = system.documents[case.key]
-    return doc.held_stored if case.use is Use.HELD else doc.current is not None and doc.current.stored
-
-
 def only_doubt(system: System, doubt: Doubt) -> bool:
     """Whether rows or an outcome of the instance can only be of the commit that is left in doubt."""
     held = doubt.document if doubt.use is Use.HELD else ""
     return committing.only(system, doubt.instance_id, doubt.delivery, held)
+
+
+def is_over(system: System, doubt: Doubt) -> bool:
+    """Whether nothing can follow what was found to be made: else it may be of a former call."""
+    owner = system.deliveries.get(doubt.delivery) if doubt.use is Use.EVENT else system.documents.get(doubt.document)
+    return doubt.ended or owner is None or not owner.repeated
 
 
 def end_by_hand(system: System, doc: Document, step: Step) -> None:
@@ -133,7 +131,7 @@ def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) ->
     doc.note(system.now, doubt.user, said, doubt.reason)
     doc.repeated = not made and doubt.user == MAESTRO and not system.rules.commit_repeatable  # a person knows better
     if doubt.use is Use.HELD:
-        doc.held_committed, doc.held_begun = made, False
+        doc.held_committed, doc.held_begun, doc.held_stored = made, False, False
         if made:
             drop_texts(system, doc.held_instance, doc, step)
             visibility.owe(system, doc, step)
@@ -141,7 +139,8 @@ def _settle_document(system: System, doubt: Doubt, doc: Document, step: Step) ->
     elif made and doubt.use is Use.REPLAY and doubt.unit[0]:
         remembering.doubtful_replay_committed(system, doubt, doc.generation, step)
     if doubt.use is Use.REPLAY and doc.current is not None and doubt.is_about(doc.current):
-        doc.current.begun = False  # its run may still be being ended: no next life takes the commit up again
+        # Its run may still be being ended: no next life takes the commit up again.
+        doc.current.begun = doc.current.stored = False
         step.save(SaveUnit(doc, doc.current))
     step.save(SaveDocument(doc))
 
@@ -166,7 +165,7 @@ def _settle_delivery(system: System, doubt: Doubt, delivery: Delivery, step: Ste
         else:
             finish(system, delivery, step)
     elif doubt.use is Use.EVENT:
-        delivery.doubt = ""
+        delivery.doubt, delivery.stored = "", False
         if delivery.done:
             finish(system, delivery, step)
         else:
@@ -201,11 +200,15 @@ def _under_way(system: System, token: int) -> Case | None:
         return Case(Use.EVENT, delivery.key, delivery.instance_id, CaseState.CALLED, token)
     for doc in system.live.values():
         if doc.token == token and doc.stage is Stage.HELD_COMMIT:
-            return Case(Use.HELD, doc.id, doc.held_instance, CaseState.CALLED, token, perhaps=doc.repeated)
+            return _of_run(doc, Use.HELD, doc.held_instance, token)
         if doc.token == token and doc.stage is Stage.REPLAY_COMMIT and doc.current is not None:
-            instance_id = doc.current.result_instance
-            return Case(Use.REPLAY, doc.id, instance_id, CaseState.CALLED, token, perhaps=doc.repeated)
+            return _of_run(doc, Use.REPLAY, doc.current.result_instance, token)
     return None
+
+
+def _of_run(doc: Document, use: Use, instance_id: str, token: int) -> Case:
+    again = doc.repeated  # a former run called it, and that call has ended
+    return Case(use, doc.id, instance_id, CaseState.CALLED, token, calls=1 + again, perhaps=again, ended=again)
 
 
 def _conclude(system: System, case: Case, conclusion: Conclusion | None, step: Step) -> None:
@@ -352,14 +355,14 @@ def _note_stored(system: System, instance_id: str, step: Step) -> None:
     """Domain's outcome may come before its `ok`: with it stored, a crash leaves no doubt."""
     delivery = system.judged
     if delivery is not None and system.judging_stage is JudgingStage.COMMIT and delivery.instance_id == instance_id:
-        delivery.stored = not delivery.repeated and committing.only(system, instance_id, delivery.key, "")
+        delivery.stored = committing.only(system, instance_id, delivery.key, "")
         step.save(SaveDelivery(delivery))
         return
     for doc in system.live.values():
         unit = doc.current
         if doc.stage is Stage.HELD_COMMIT and doc.held_instance == instance_id:
-            doc.held_stored = not doc.repeated and committing.only(system, instance_id, "", doc.id)
+            doc.held_stored = committing.only(system, instance_id, "", doc.id)
             step.save(SaveDocument(doc))
         elif doc.stage is Stage.REPLAY_COMMIT and unit is not None and unit.result_instance == instance_id:
-            unit.stored = not doc.repeated and committing.only(system, instance_id, unit.result_key, "")
+            unit.stored = committing.only(system, instance_id, unit.result_key, "")
             step.save(SaveUnit(doc, unit))

@@ -194,7 +194,7 @@ def _take_up(system: System, delivery: Delivery, step: Step) -> None:
         order_commit(system, delivery, step, again=True)
         return
     _occupy(system, delivery, JudgingStage.COMMIT)
-    if delivery.stored:
+    if delivery.stored and not delivery.repeated:
         commit_made(system, delivery, 0.0, step)
         advance(system, step)
     else:

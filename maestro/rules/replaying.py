@@ -120,13 +120,13 @@ def _commit_begun(system: System, doc: Document, step: Step) -> bool:
         return False  # it is left to a person
     if doc.held_begun and not doc.held_committed:
         doc.await_answer(Stage.HELD_COMMIT, system.token())
-        if not doc.held_stored:
+        if not doc.held_stored or doc.repeated:
             committing.resume(system, Use.HELD, doc.id, doc.held_instance, step)
             return True
         held_commit_made(system, doc, 0.0, step)
     elif unit is not None and unit.state is UnitState.COMMITTING and unit.begun:
         doc.await_answer(Stage.REPLAY_COMMIT, system.token())
-        if not unit.stored:
+        if not unit.stored or doc.repeated:
             committing.resume(system, Use.REPLAY, doc.id, unit.result_instance, step)
             return True
         replay_commit_made(system, doc, unit, 0.0, step)

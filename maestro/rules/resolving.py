@@ -123,9 +123,8 @@ def proof_for_retry(system: System, proof: facts.ProofFound, step: Step) -> fact
     doubt = _open_doubt(system, fact.id)
     if doubt is None:
         return fact
-    over = doubt.ended or not system.documents[fact.id].repeated  # else the rows may be a former call's
     alone = concluding.only_doubt(system, doubt) and young_enough(system, proof.began)
-    if proof.finding is Finding.ROWS and alone and over:
+    if proof.finding is Finding.ROWS and alone and concluding.is_over(system, doubt):
         concluding.resolve(system, doubt, Word.MADE, MAESTRO, "its rows are in the domain", step)
     elif proof.finding in HARMLESS and doubt.ended and _stays_harmless(system, doubt):
         concluding.resolve(system, doubt, Word.MAKE_AGAIN, MAESTRO, "making it again changes no data", step)

@@ -968,9 +968,9 @@ def test_a_commit_that_is_forgotten_with_its_doubt_is_not_proof_of_a_later_one(m
     assert not m.delivery("x2").done
 
 
-def held_in_doubt() -> Driver:
+def held_in_doubt(**rules: Any) -> Driver:
     """A held commit that Domain refused, and that nothing proves: its run ended."""
-    m = Driver()
+    m = Driver(**rules)
     m.hold("i1", P1)
     m.approve()
     m.start()
@@ -1199,3 +1199,87 @@ def test_a_retry_does_not_go_on_beside_a_second_call_that_may_be_under_way() -> 
     m.retry()
     m.proof(Finding.ROWS)
     assert m.only(do.Reply).code is Code.CONFLICT
+
+
+def made_again(**rules: Any) -> Driver:
+    """A held commit that was in doubt is called by a retried run, for that is harmless."""
+    m = held_in_doubt(**rules)
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
+    return m
+
+
+def test_what_a_retried_run_could_not_send_is_in_doubt_as_before_and_may_be_retried() -> None:
+    m = made_again()
+    for _ in range(2):
+        m.commit_ends(CommitEnd.NO_ROUTE, do.CommitHeld)
+    m.end()
+    assert [doubt.ended for doubt in m.system.open_doubts] == [True]
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    assert m.doc.status is Status.APPROVED
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_an_outcome_is_kept_until_the_second_call_has_ended(*, awaited: bool) -> None:
+    m = Driver()
+    m.arrive("x")
+    m.impact()
+    m.commit_ends(CommitEnd.REFUSED)
+    m.proof(Finding.HARMLESS)
+    m.wake()
+    if awaited:
+        m.tell(ended("x", stored=True))
+        m.restart()
+    else:
+        m.commit_ends(CommitEnd.LOST)
+        m.tell(ended("x", stored=True))
+    m.settles(Finding.UNPROVABLE)
+    assert m.delivery("x").done
+    assert not m.system.open_doubts
+    assert calls(m, do.Commit) == 2
+
+
+def test_it_resolves_no_doubt_that_was_given_up_while_the_second_call_may_be_under_way() -> None:
+    m = Driver()
+    called_again(m)
+    m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
+    m.tell(ended("x", stored=True))
+    assert len(m.system.open_doubts) == 1
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_is_proved_not_to_be_made_is_called_as_if_for_the_first_time(*, crash: bool) -> None:
+    m = made_again()
+    m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
+    m.proof(Finding.HARMLESS_NO_ROWS)
+    if crash:
+        m.restart()
+        m.start_impact()
+        m.queues_updated()
+    else:
+        m.wake()
+    for _ in range(2):
+        m.commit_ends(CommitEnd.NO_ROUTE, do.CommitHeld)
+    m.end()
+    assert m.doc.status is Status.ABORTED_PERSIST
+    assert not m.system.open_doubts
+
+
+def test_an_error_of_the_former_runs_call_does_not_end_the_call_of_this_one() -> None:
+    m = made_again()
+    m.commit_ends(CommitEnd.LOST, do.CommitHeld)
+    m.tell(ended("i1", stored=False))
+    m.proof(Finding.HARMLESS)
+    assert m.looks_again()
+
+
+def test_what_a_person_lets_make_again_was_not_stored() -> None:
+    m = Driver()
+    called_again(m)
+    m.tell(ended("x", stored=True))
+    m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
+    (doubt,) = m.system.open_doubts
+    m.tell(facts.DoubtResolved(doubt.key, "make_again", "ana", m.ticket(), "it is not there"))
+    assert not m.delivery("x").stored
