@@ -109,9 +109,10 @@ def after_proof(system: System, case: Case, proof: facts.ProofFound, step: Step)
     """Proof was looked for. Absence proves nothing before the commit has ended."""
     case.token = 0
     _count_heard(system, case, proof.finding)
-    alone = only_commit(system, case) and young_enough(system, proof.began)
-    stored = is_stored(system, case) and only_commit(system, case)
-    if ((proof.finding is Finding.ROWS and alone) or stored) and _is_over(system, case):
+    only_one = only_commit(system, case)
+    alone = only_one and young_enough(system, proof.began)
+    is_made = (alone and proof.finding is Finding.ROWS) or (only_one and is_stored(system, case))
+    if is_made and _is_over(system, case):
         return Conclusion.MADE
     if not has_ended(system, case):
         _look_again(system, case, step)

@@ -81,7 +81,7 @@ def found(doc: Document, units: Sequence[Unit], asked: FindUnits, event: Callabl
         "matched": len(fitting),
         "groups": {name: _told(name, counted) for name, counted in counts.items()},
         "units": rendered,
-        "next": end if page and end < len(fitting) else None,
+        "next": end if end < len(fitting) else None,
     }
     return Answer(Code.OK, msgspec.json.encode(body))
 

@@ -204,7 +204,7 @@ def _units_page(
 
     page, units = page_of(chosen[question.after :], question.limit, rendered)
     end = question.after + len(page)
-    following = end if page and end < len(chosen) else None
+    following = end if end < len(chosen) else None
     body = {"systemId": system.id, **told(doc), "total": len(every), "units": units, "next": following}
     return Answer(Code.OK, msgspec.json.encode(body))
 
