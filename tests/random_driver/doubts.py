@@ -18,7 +18,7 @@ from maestro.rules.document import MAESTRO
 from maestro.rules.doubt import CaseState, CommitEnd, Doubt, Finding, Use, Word
 from maestro.rules.ledger_book import Scope
 from maestro.rules.state import JudgingStage, Rules, System
-from maestro.rules.status import Status
+from maestro.rules.status import GIVEN_UP
 from maestro.rules.step import Step
 from tests.random_driver.broker import PREFETCH
 from tests.random_driver.platform import Run
@@ -39,8 +39,6 @@ ENDS_AGAIN = (*(CommitEnd.NOT_BEGUN,) * 2, CommitEnd.NO_DOMAIN, CommitEnd.REFUSE
 VAGUE = (Finding.UNPROVABLE, Finding.UNKNOWN, Finding.SILENT, Finding.NO_MAP)
 #: The orders to commit.
 COMMITS = (do.Commit, do.CommitHeld, do.CommitReplay)
-#: Statuses of documents whose commits may have been left in doubt.
-FAILED = (Status.ABORTED_PERSIST, Status.FAILURE, Status.ABORTED_SPLIT, Status.CANCELLED)
 
 
 @dataclass
@@ -251,7 +249,7 @@ class DoubtfulHost(Host):
         called_again = [
             case.key for case in self.system.cases.values() if case.use is Use.HELD and case.key in self.system.doubts
         ]
-        failed = [doc for doc in self.system.documents.values() if doc.status in FAILED]
+        failed = [doc for doc in self.system.documents.values() if doc.status in GIVEN_UP]
         pending = self.system.pending()
         if pending is not None and self.dice.random() < 0.5:
             self.ask(facts.Approved, pending.id)

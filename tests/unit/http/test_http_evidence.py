@@ -72,6 +72,11 @@ async def test_few_answers_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert most == AT_ONCE
 
 
+def many(number: int) -> Asked:
+    units = [UnitAsked(f"p{at}", "master", "both", (), f"p{at}") for at in range(number)]
+    return Asked("sysA", "c", "master", number, units, None)
+
+
 async def test_the_time_in_which_a_look_waits_for_its_place_is_not_the_siblings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -83,8 +88,7 @@ async def test_the_time_in_which_a_look_waits_for_its_place_is_not_the_siblings(
 
     monkeypatch.setattr(ProcessMemory, "dataset", slow)
     async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
-        units = [UnitAsked(f"p{number}", "master", "both", (), f"p{number}") for number in range(10)]
-        found = await Evidence(platform, 2.0).explained(Asked("sysA", "c", "master", 10, units, None))
+        found = await Evidence(platform, 2.0).explained(many(10))
     assert [one["problem"] for one in found] == [""] * 10
 
 
@@ -95,14 +99,11 @@ async def test_what_was_not_looked_at_in_the_time_of_a_page_is_said(monkeypatch:
 
     monkeypatch.setattr(ProcessMemory, "dataset", hanging)
     async with RecordingSiblings() as siblings, await Platform.open(siblings.settings(tries=1)) as platform:
-        units = [UnitAsked(f"p{number}", "master", "both", (), f"p{number}") for number in range(50)]
-        evidence = Evidence(platform, 0.25)
+        evidence, asked = Evidence(platform, 0.25), many(50)
         async with asyncio.timeout(20):
-            pages = await asyncio.gather(
-                *(evidence.explained(Asked("sysA", "c", "master", 50, units, None)) for _ in range(4))
-            )
+            pages = await asyncio.gather(*(evidence.explained(asked) for _ in range(4)))
     for found in pages:
-        assert [one["instanceId"] for one in found] == [unit.instance_id for unit in units]
+        assert [one["instanceId"] for one in found] == [unit.instance_id for unit in asked.units]
         assert found[-1]["problem"] == NOT_LOOKED_AT
         assert all(one["problem"] and not one["rows"] for one in found)
     assert "no answer within 0.2 s" in pages[0][0]["problem"]

@@ -968,15 +968,24 @@ def test_a_commit_that_is_forgotten_with_its_doubt_is_not_proof_of_a_later_one(m
     assert not m.delivery("x2").done
 
 
-def held_in_doubt(**rules: Any) -> Driver:
+def held_in_doubt() -> Driver:
     """A held commit that Domain refused, and that nothing proves: its run ended."""
-    m = Driver(**rules)
+    m = Driver()
     m.hold("i1", P1)
     m.approve()
     m.start()
     m.commit_ends(CommitEnd.REFUSED, do.CommitHeld)
     m.proof(Finding.UNPROVABLE)
     m.end()
+    return m
+
+
+def made_again() -> Driver:
+    """A held commit that was in doubt is called by a retried run, because that is harmless."""
+    m = held_in_doubt()
+    m.retry()
+    m.proof(Finding.HARMLESS)
+    m.start()
     return m
 
 
@@ -1062,10 +1071,7 @@ def test_one_that_another_commit_has_overtaken_before_its_run_began_is_not_calle
 
 @pytest.mark.parametrize("once", [False, True])
 def test_what_was_not_sent_again_is_not_proved_not_to_be_made(*, once: bool) -> None:
-    m = held_in_doubt()
-    m.retry()
-    m.proof(Finding.HARMLESS)
-    m.start()
+    m = made_again()
     for _ in range(1 if once else m.rules.commit_tries):
         m.commit_ends(CommitEnd.NO_DOMAIN, do.CommitHeld)
         if once:
@@ -1102,10 +1108,7 @@ def test_beside_a_run_without_lock_nothing_is_harmless_to_make_again(use: Use) -
 
 
 def test_one_that_was_called_again_and_is_proved_not_to_be_made_is_in_doubt_no_more() -> None:
-    m = held_in_doubt()
-    m.retry()
-    m.proof(Finding.HARMLESS)
-    m.start()
+    m = made_again()
     m.refused(do.CommitHeld)
     m.end()
     m.commit("e")
@@ -1131,20 +1134,21 @@ def test_a_domain_whose_commits_may_be_repeated_is_not_asked_what_was_made_since
 # --- what is called again though it may be made -------------------------------------------------------------------
 
 
-def called_again(m: Driver) -> None:
-    """An event's commit that Domain refused is called again, for that is harmless; the answer is lost."""
+def called_again() -> Driver:
+    """An event's commit that Domain refused is called again, because that is harmless."""
+    m = Driver()
     m.arrive("x")
     m.impact()
     m.commit_ends(CommitEnd.REFUSED)
     m.proof(Finding.HARMLESS)
     m.wake()
-    m.commit_ends(CommitEnd.LOST)
+    return m
 
 
 @pytest.mark.parametrize("crash", [False, True])
 def test_rows_may_be_of_the_first_call_while_the_second_is_under_way(*, crash: bool) -> None:
-    m = Driver()
-    called_again(m)
+    m = called_again()
+    m.commit_ends(CommitEnd.LOST)
     if crash:
         m.restart()
     m.proof(Finding.ROWS)
@@ -1158,12 +1162,7 @@ def test_rows_may_be_of_the_first_call_while_the_second_is_under_way(*, crash: b
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_so_may_an_outcome(*, awaited: bool) -> None:
-    m = Driver()
-    m.arrive("x")
-    m.impact()
-    m.commit_ends(CommitEnd.REFUSED)
-    m.proof(Finding.HARMLESS)
-    m.wake()
+    m = called_again()
     if awaited:
         m.tell(ended("x", stored=True))
     m.commit_ends(CommitEnd.LOST)
@@ -1174,10 +1173,7 @@ def test_so_may_an_outcome(*, awaited: bool) -> None:
 
 
 def test_and_those_of_a_retried_run_that_a_former_run_called() -> None:
-    m = held_in_doubt()
-    m.retry()
-    m.proof(Finding.HARMLESS)
-    m.start()
+    m = made_again()
     m.commit_ends(CommitEnd.LOST, do.CommitHeld)
     m.restart()
     m.proof(Finding.ROWS)
@@ -1189,25 +1185,13 @@ def test_and_those_of_a_retried_run_that_a_former_run_called() -> None:
 
 
 def test_a_retry_does_not_go_on_beside_a_second_call_that_may_be_under_way() -> None:
-    m = held_in_doubt()
-    m.retry()
-    m.proof(Finding.HARMLESS)
-    m.start()
+    m = made_again()
     m.commit_ends(CommitEnd.LOST, do.CommitHeld)
     m.override("failure")
     m.end()
     m.retry()
     m.proof(Finding.ROWS)
     assert m.only(do.Reply).code is Code.CONFLICT
-
-
-def made_again(**rules: Any) -> Driver:
-    """A held commit that was in doubt is called by a retried run, for that is harmless."""
-    m = held_in_doubt(**rules)
-    m.retry()
-    m.proof(Finding.HARMLESS)
-    m.start()
-    return m
 
 
 def test_what_a_retried_run_could_not_send_is_in_doubt_as_before_and_may_be_retried() -> None:
@@ -1223,12 +1207,7 @@ def test_what_a_retried_run_could_not_send_is_in_doubt_as_before_and_may_be_retr
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_an_outcome_is_kept_until_the_second_call_has_ended(*, awaited: bool) -> None:
-    m = Driver()
-    m.arrive("x")
-    m.impact()
-    m.commit_ends(CommitEnd.REFUSED)
-    m.proof(Finding.HARMLESS)
-    m.wake()
+    m = called_again()
     if awaited:
         m.tell(ended("x", stored=True))
         m.restart()
@@ -1242,8 +1221,8 @@ def test_an_outcome_is_kept_until_the_second_call_has_ended(*, awaited: bool) ->
 
 
 def test_it_resolves_no_doubt_that_was_given_up_while_the_second_call_may_be_under_way() -> None:
-    m = Driver()
-    called_again(m)
+    m = called_again()
+    m.commit_ends(CommitEnd.LOST)
     m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
     m.tell(ended("x", stored=True))
     assert len(m.system.open_doubts) == 1
@@ -1276,8 +1255,8 @@ def test_an_error_of_the_former_runs_call_does_not_end_the_call_of_this_one() ->
 
 
 def test_what_a_person_lets_make_again_was_not_stored() -> None:
-    m = Driver()
-    called_again(m)
+    m = called_again()
+    m.commit_ends(CommitEnd.LOST)
     m.tell(ended("x", stored=True))
     m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
     (doubt,) = m.system.open_doubts

@@ -32,9 +32,14 @@ def canary(m: Driver, *, answered: bool, known: bool = True) -> list[do.Command]
     return m.tell(facts.CanaryAsked(asked.what, asked.token, answered, known))
 
 
+def ordered(m: Driver) -> do.WakeAt:
+    """Return the wake-up of the outage that was ordered last."""
+    return next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+
+
 def wait(m: Driver) -> float:
     """Let the wake-up of the outage come; return how long it took."""
-    due = next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+    due = ordered(m)
     seconds = due.at - m.now
     m.now = due.at - 1.0
     m.tell(facts.Woken(due.topic, due.key))
@@ -498,7 +503,7 @@ def test_a_wake_up_from_before_and_a_canarys_late_answer_disturb_no_question(m: 
     m.arrive("i1")
     fails(m)
     canary(m, answered=False)
-    due = next(one for one in reversed(m.log) if isinstance(one, do.WakeAt) and one.topic is do.Topic.OUTAGE)
+    due = ordered(m)
     m.arrive("i2")
     m.tell(facts.SetAside("ana", m.ticket(), "it holds all up"))
     fails(m)
